@@ -1,0 +1,12 @@
+// Everything of onecopy that a C++ program uses.
+#pragma once
+
+#include "onecopy/array.hpp"
+#include "onecopy/error.hpp"
+#include "onecopy/handle.hpp"
+#include "onecopy/region.hpp"
+#include "onecopy/store.hpp"
+#include "onecopy/types.hpp"
+#include "onecopy/value.hpp"
+#include "onecopy/version.hpp"
+#include "onecopy/writer.hpp"

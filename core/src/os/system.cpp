@@ -1,0 +1,86 @@
+#include "os/system.hpp"
+
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+
+#include "base/hash.hpp"
+#include "os/file.hpp"
+
+namespace onecopy::os {
+
+void random_bytes(std::span<std::uint8_t> out) {
+  while (!out.empty()) {
+    const auto got = getrandom(out.data(), out.size(), 0);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      // An id made from anything weaker might be used twice, and would then show one object in place of another.
+      raise(failure::from_errno("make a random id (getrandom)"));
+    }
+    out = out.subspan(static_cast<std::size_t>(got));
+  }
+}
+
+std::string host_identity() {
+  std::string source;
+  if (auto boot = read_whole("/proc/sys/kernel/random/boot_id")) {
+    source = *boot;
+  } else {
+    if (auto machine = read_whole("/etc/machine-id")) source = *machine;
+    char name[256] = {};
+    gethostname(name, sizeof name - 1);
+    source += name;
+  }
+  char text[17];
+  std::snprintf(text, sizeof text, "%016" PRIx64, xxh64(std::as_bytes(std::span(source))));
+  return text;
+}
+
+std::uint64_t user_id() noexcept { return geteuid(); }
+
+std::string environment(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? "" : text;
+}
+
+double wall_clock() noexcept {
+  timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+std::uint64_t mapping_limit() {
+  if (auto text = read_whole("/proc/sys/vm/max_map_count")) return std::strtoull(text->c_str(), nullptr, 10);
+  return 65530;
+}
+
+std::uint64_t descriptor_limit() {
+  rlimit limit{};
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 1024;
+}
+
+std::size_t count_locks(std::uint64_t device, std::uint64_t inode) {
+  auto text = read_whole("/proc/locks", std::size_t{1} << 28);
+  if (!text) return 0;
+  char wanted[64];
+  std::snprintf(wanted, sizeof wanted, " %02x:%02x:%" PRIu64 " ", major(device), minor(device), inode);
+  std::size_t count = 0;
+  for (std::size_t line = 0; line < text->size();) {
+    std::size_t end = text->find('\n', line);
+    if (end == std::string::npos) end = text->size();
+    const std::string_view row(text->data() + line, end - line);
+    // "->" marks somebody who waits for a lock.
+    if (row.find("FLOCK") != row.npos && row.find("->") == row.npos && row.find(wanted) != row.npos) ++count;
+    line = end + 1;
+  }
+  return count;
+}
+
+}  // namespace onecopy::os

@@ -1,0 +1,28 @@
+// The machine and this process: identity, limits, randomness, time, locks of others.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace onecopy::os {
+
+// From getrandom(2). Throws onecopy::error where there is none.
+void random_bytes(std::span<std::uint8_t> out);
+// 16 hex digits of /proc/sys/kernel/random/boot_id, the same in every container of a machine; or of a hash of the
+// machine id and the host's name where /proc is not there.
+std::string host_identity();
+std::uint64_t user_id() noexcept;
+// The value of an environment variable, or "".
+std::string environment(const char* name);
+// Seconds since 1970.
+double wall_clock() noexcept;
+std::uint64_t mapping_limit();     // vm.max_map_count
+std::uint64_t descriptor_limit();  // RLIMIT_NOFILE, soft
+// flock(2) holders of an inode, by /proc/locks, as seen from this pid namespace; 0 where it isn't there.
+std::size_t count_locks(std::uint64_t device, std::uint64_t inode);
+
+}  // namespace onecopy::os
