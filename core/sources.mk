@@ -6,4 +6,5 @@ ONECOPY_CORE_SOURCES = \
   src/os/file.cpp \
   src/os/mapping.cpp \
   src/os/memfd.cpp \
+  src/os/socket.cpp \
   src/os/system.cpp
