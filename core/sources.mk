@@ -3,8 +3,32 @@
 ONECOPY_CORE_SOURCES = \
   src/base/error.cpp \
   src/base/hash.cpp \
+  src/os/directory.cpp \
   src/os/file.cpp \
   src/os/mapping.cpp \
   src/os/memfd.cpp \
+  src/os/probe.cpp \
   src/os/socket.cpp \
-  src/os/system.cpp
+  src/os/system.cpp \
+  src/format/check.cpp \
+  src/format/content.cpp \
+  src/format/handle.cpp \
+  src/format/types.cpp \
+  src/region/collect.cpp \
+  src/region/directory.cpp \
+  src/region/doctor.cpp \
+  src/region/hold.cpp \
+  src/region/locator.cpp \
+  src/region/names.cpp \
+  src/region/publish.cpp \
+  src/region/region.cpp \
+  src/region/registry.cpp \
+  src/region/state.cpp \
+  src/region/store.cpp \
+  src/object/dictionary.cpp \
+  src/object/output.cpp \
+  src/object/plan.cpp \
+  src/object/record.cpp \
+  src/object/text.cpp \
+  src/object/value.cpp \
+  src/object/writer.cpp

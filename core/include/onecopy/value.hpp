@@ -18,6 +18,7 @@
 
 #include "onecopy/error.hpp"
 #include "onecopy/region.hpp"
+#include "onecopy/store.hpp"
 #include "onecopy/types.hpp"
 
 namespace onecopy {

@@ -76,7 +76,8 @@ struct publish_options {
   bool writable = false;
   // Stays until store::remove, even when nobody holds it.
   bool keep = false;
-  // backing::file: written beside it, then renamed over it, so a reader sees the old file or the whole new one.
+  // backing::file: written beside it and then put in place, so a reader sees no file or a whole one. Throws exists if
+  // there is one, unless `replace`.
   std::string path;
   // Called now and then with bytes written and bytes in all; what it throws ends the publishing and leaves nothing.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
@@ -99,7 +100,7 @@ class writer {
   // `data`: count * item size bytes in the order of the spec; null: zeros, which cost nothing to write.
   void array(slot at, const array_spec& spec, const void* data);
   // For data that is not in one piece: `produce(offset, out)` fills `out` with the bytes from `offset` on; called in
-  // order, once for each byte.
+  // order, for each byte once, or from the beginning again when publishing has to start again elsewhere.
   using producer = std::function<void(std::uint64_t offset, std::span<std::byte> out)>;
   void array(slot at, const array_spec& spec, producer produce);
   // An array of C structs of spec.item_size bytes each. Throws invalid_argument for fields that overlap the end.
@@ -139,6 +140,7 @@ class writer {
   region publish(const publish_options& options = {});
 
  private:
+  void strings_copied(slot at, std::span<const std::string_view> items);
   struct impl;
   std::unique_ptr<impl> impl_;
 };

@@ -104,11 +104,16 @@ status read_at(int descriptor, std::span<std::byte> bytes, std::uint64_t offset)
   return done();
 }
 
-status reserve(int descriptor, std::uint64_t size) {
+status reserve(int descriptor, std::uint64_t offset, std::uint64_t size) {
+  if (size == 0) return done();
   const std::string tried = "reserve " + std::to_string(size) + " bytes";
-  if (retry([&] { return fallocate(descriptor, 0, 0, static_cast<off_t>(size)); }) == 0) return done();
+  const auto start = static_cast<off_t>(offset), length = static_cast<off_t>(size);
+  if (retry([&] { return fallocate(descriptor, 0, start, length); }) == 0) return done();
   if (errno != EOPNOTSUPP && errno != ENOSYS) return failure::from_errno(tried);
-  if (retry([&] { return ftruncate(descriptor, static_cast<off_t>(size)); }) == 0) return done();
+  struct stat info;
+  if (fstat(descriptor, &info) != 0) return failure::from_errno(tried);
+  if (info.st_size >= start + length) return done();
+  if (retry([&] { return ftruncate(descriptor, start + length); }) == 0) return done();
   return failure::from_errno(tried);
 }
 

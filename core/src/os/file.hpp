@@ -28,9 +28,9 @@ result<std::optional<struct stat>> status_at(int directory, const std::string& n
 status write_at(int descriptor, std::span<const std::byte> bytes, std::uint64_t offset);
 // All of `bytes`; a file that ends early is a failure of kind corrupt.
 status read_at(int descriptor, std::span<std::byte> bytes, std::uint64_t offset);
-// Blocks for [0, size), so that later writes can't run out of space; grows the file. A file system that can't reserve
-// (EOPNOTSUPP) gets its size only.
-status reserve(int descriptor, std::uint64_t size);
+// Blocks for [offset, offset + size), so that later writes can't run out of space; grows the file. A file system that
+// can't reserve (EOPNOTSUPP) gets its size only.
+status reserve(int descriptor, std::uint64_t offset, std::uint64_t size);
 result<std::string> read_whole(const std::string& path, std::size_t limit = 1 << 20);
 
 // The target of a symbolic link; nullopt when there is none of that name.

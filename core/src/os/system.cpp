@@ -45,6 +45,8 @@ std::string host_identity() {
 
 std::uint64_t user_id() noexcept { return geteuid(); }
 
+std::string process_name() { return std::to_string(getpid()); }
+
 std::string environment(const char* name) {
   const char* text = std::getenv(name);
   return text == nullptr ? "" : text;

@@ -16,6 +16,8 @@ void random_bytes(std::span<std::uint8_t> out);
 // machine id and the host's name where /proc is not there.
 std::string host_identity();
 std::uint64_t user_id() noexcept;
+// This process's name under /proc, for other processes of the same pid namespace. For finding, never for deciding.
+std::string process_name();
 // The value of an environment variable, or "".
 std::string environment(const char* name);
 // Seconds since 1970.

@@ -1,0 +1,227 @@
+#include "region/publish.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstring>
+
+#include "os/directory.hpp"
+#include "os/file.hpp"
+#include "os/memfd.hpp"
+#include "os/system.hpp"
+#include "region/collect.hpp"
+#include "region/hold.hpp"
+#include "region/locator.hpp"
+#include "region/names.hpp"
+
+namespace onecopy::detail {
+namespace {
+
+struct request {
+  const publish_options& options;
+  const object_id& id;
+  std::uint64_t bytes;
+};
+
+unsigned mode_of(const publish_options& options) { return options.writable ? 0600 : 0400; }
+
+// In the store: a file without a name that gets one when it is complete, so that a killed writer leaves nothing.
+class store_file final : public region_file {
+ public:
+  store_file(const request& what, std::shared_ptr<store_directory> store) : what_(what), store_(std::move(store)) {}
+  ~store_file() override {
+    if (!temporary_.empty()) (void)os::remove_at(store_->fd(), temporary_);
+  }
+
+  status begin() {
+    if (auto space = os::space_of(store_->path()); space && space->is_tmpfs && space->available < what_.bytes)
+      return no_room(space->available);
+    auto unnamed = os::open_unnamed(store_->fd(), 0600);
+    if (unnamed) {
+      file_ = std::move(*unnamed);
+      return done();
+    }
+    if (unnamed.reason().kind != error_kind::unsupported) return unnamed.reason();
+    return begin_named();
+  }
+
+  result<std::shared_ptr<region_state>> commit() override {
+    if (auto set = os::set_size(file_.get(), what_.bytes); !set) return set.reason();
+    if (auto protect = os::set_mode(file_.get(), mode_of(what_.options)); !protect) return protect.reason();
+    if (auto locked = os::lock_shared(file_.get(), 10, "a new object"); !locked) return locked.reason();
+    if (what_.options.keep)
+      if (auto lease = os::set_modified(file_.get(), no_end); !lease) return lease.reason();
+    if (auto named = give_name(); !named) return named.reason();
+    auto info = os::status_of(file_.get(), "a new object");
+    if (!info) return info.reason();
+    auto held = region_state::map(file_.get(), what_.bytes, what_.options.writable,
+                                  {.where = backing::store, .store = store_, .key = key_of(what_.id),
+                                   .device = info->st_dev, .inode = info->st_ino});
+    if (!held) (void)os::remove_at(store_->fd(), what_.id.text());
+    return held;
+  }
+
+ private:
+  failure no_room(std::uint64_t available) const {
+    return {error_kind::no_space, "share " + std::to_string(what_.bytes) + " bytes",
+            store_->path() + " has room for " + std::to_string(available),
+            "Free objects (`onecopy ls`, `onecopy gc`), enlarge the file system, or set ONECOPY_DIR", ENOSPC};
+  }
+
+  status begin_named() {
+    for (;;) {
+      const std::string name = ".new-" + random_id().text();
+      auto file = os::open_at(store_->fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+      if (!file) return file.reason();
+      if (auto locked = os::lock_shared(file->get(), 10, "a new object"); !locked) return locked;
+      auto info = os::status_of(file->get(), name);
+      if (!info) return info.reason();
+      if (info->st_nlink == 0) continue;  // collected as a leftover before it was locked
+      file_ = std::move(*file);
+      temporary_ = name;
+      return done();
+    }
+  }
+
+  status give_name() {
+    if (temporary_.empty()) return os::link_unnamed(file_.get(), store_->fd(), what_.id.text());
+    auto placed = os::rename_at(store_->fd(), temporary_, what_.id.text());
+    if (placed) temporary_.clear();
+    return placed;
+  }
+
+  request what_;
+  std::shared_ptr<store_directory> store_;
+  std::string temporary_;
+};
+
+class memfd_file final : public region_file {
+ public:
+  memfd_file(const request& what, std::shared_ptr<store_directory> store) : what_(what), store_(std::move(store)) {}
+
+  status begin() {
+    auto memfd = os::make_memfd("onecopy");
+    if (!memfd) return memfd.reason();
+    file_ = std::move(*memfd);
+    return done();
+  }
+
+  result<std::shared_ptr<region_state>> commit() override {
+    if (auto set = os::set_size(file_.get(), what_.bytes); !set) return set.reason();
+    if (auto sealed = what_.options.writable ? os::seal_size(file_.get()) : os::seal(file_.get()); !sealed)
+      return sealed.reason();
+    if (store_) return hold_located(store_, std::move(file_), what_.id);
+    return hold_descriptor(file_.get(), true);
+  }
+
+ private:
+  request what_;
+  std::shared_ptr<store_directory> store_;  // null: it is for sending, no handle names it
+};
+
+// A file of the user's: written beside its path, then put in place.
+class user_file final : public region_file {
+ public:
+  explicit user_file(const request& what) : what_(what) {}
+  ~user_file() override {
+    if (!temporary_.empty()) (void)os::remove_at(AT_FDCWD, temporary_);
+  }
+
+  status begin() {
+    const std::string temporary = what_.options.path + ".new-" + random_id().text();
+    auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+    if (!file) return file.reason();
+    file_ = std::move(*file);
+    temporary_ = temporary;
+    return done();
+  }
+
+  result<std::shared_ptr<region_state>> commit() override {
+    if (auto set = os::set_size(file_.get(), what_.bytes); !set) return set.reason();
+    if (auto stored = os::sync_file(file_.get()); !stored) return stored.reason();
+    const std::string& path = what_.options.path;
+    if (what_.options.replace) {
+      if (auto placed = os::rename_at(AT_FDCWD, temporary_, path); !placed) return placed.reason();
+      temporary_.clear();
+    } else if (auto placed = os::hard_link(AT_FDCWD, temporary_, path); !placed) {
+      return placed.reason();
+    }
+    return hold_file(path);
+  }
+
+ private:
+  request what_;
+  std::string temporary_;
+};
+
+template <class File, class... Extra>
+result<std::shared_ptr<region_state>> write_into(const std::function<status(region_file&)>& fill, const request& what,
+                                                 Extra... extra) {
+  File file(what, extra...);
+  if (auto begun = file.begin(); !begun) return begun.reason();
+  if (auto filled = fill(file); !filled) return filled.reason();
+  return file.commit();
+}
+
+result<std::shared_ptr<region_state>> write_to_store(const std::function<status(region_file&)>& fill,
+                                                     const request& what,
+                                                     const std::shared_ptr<store_directory>& store) {
+  auto made = write_into<store_file>(fill, what, store);
+  if (made || made.reason().kind != error_kind::no_space) return made;
+  if (collect(*store).objects > 0) {
+    made = write_into<store_file>(fill, what, store);
+    if (made || made.reason().kind != error_kind::no_space) return made;
+  }
+  // A lease has nothing to stay in without a file.
+  if (what.options.keep) return made;
+  auto elsewhere = write_into<memfd_file>(fill, what, store);
+  return elsewhere ? std::move(elsewhere) : std::move(made);
+}
+
+}  // namespace
+
+status region_file::write(std::span<const std::byte> bytes, std::uint64_t offset) {
+  return os::write_at(file_.get(), bytes, offset);
+}
+
+status region_file::zeros(std::uint64_t offset, std::uint64_t size) { return os::reserve(file_.get(), offset, size); }
+
+status region_file::add_checksum(std::uint64_t bytes) {
+  if (auto sized = os::set_size(file_.get(), bytes); !sized) return sized;
+  auto written = os::mapping::map(file_.get(), 0, bytes, os::map_mode::read_only);
+  if (!written) return written.reason();
+  format::header head;
+  std::memcpy(&head, written->data(), sizeof head);
+  head.flags |= format::flag_checksum;
+  if (auto flagged = write(std::as_bytes(std::span(&head, 1)), 0); !flagged) return flagged;
+  head.checksum = format::checksum_of({written->data(), written->size()});
+  return write(std::as_bytes(std::span(&head, 1)), 0);
+}
+
+result<std::shared_ptr<region_state>> publish(const publish_options& options, const object_id& id, std::uint64_t bytes,
+                                              const std::function<status(region_file&)>& fill) {
+  const request what{options, id, bytes};
+  if (options.where == backing::file) return write_into<user_file>(fill, what);
+  if (options.where == backing::memfd) return write_into<memfd_file>(fill, what, std::shared_ptr<store_directory>());
+  if (options.where != backing::store)
+    return failure{error_kind::invalid_argument, "share an object", "a mapped file can't be written",
+                   "Choose store, memfd or file"};
+  auto store = store_directory::current();
+  if (!store) return store.reason();
+  if (!options.name.empty()) {  // before gigabytes are written in vain; bind_name decides
+    auto earlier = look_up_name(**store, options.name);
+    if (!earlier) return earlier.reason();
+    if (*earlier && !options.replace && is_there(**store, **earlier))
+      return bind_name(**store, options.name, id, false).reason();
+  }
+  auto made = write_to_store(fill, what, *store);
+  if (!made) return made;
+  if (!options.name.empty())
+    if (auto bound = bind_name(**store, options.name, id, options.replace); !bound) {
+      if (options.keep) (void)os::set_modified_at((*store)->fd(), id.text(), 0);
+      return bound.reason();
+    }
+  return registry::keep(key_of(id), *made);
+}
+
+}  // namespace onecopy::detail
