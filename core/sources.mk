@@ -5,8 +5,10 @@ ONECOPY_CORE_SOURCES = \
   src/base/hash.cpp \
   src/os/directory.cpp \
   src/os/file.cpp \
+  src/os/futex.cpp \
   src/os/mapping.cpp \
   src/os/memfd.cpp \
+  src/os/presence.cpp \
   src/os/probe.cpp \
   src/os/socket.cpp \
   src/os/system.cpp \
