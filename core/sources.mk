@@ -16,6 +16,14 @@ ONECOPY_CORE_SOURCES = \
   src/format/content.cpp \
   src/format/handle.cpp \
   src/format/types.cpp \
+  src/sync/barrier.cpp \
+  src/sync/event.cpp \
+  src/sync/mutex.cpp \
+  src/sync/owner_word.cpp \
+  src/sync/participant.cpp \
+  src/sync/queue.cpp \
+  src/sync/rwlock.cpp \
+  src/sync/semaphore.cpp \
   src/region/collect.cpp \
   src/region/directory.cpp \
   src/region/doctor.cpp \

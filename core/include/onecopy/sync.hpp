@@ -1,0 +1,7 @@
+// All synchronization in shared memory.
+#pragma once
+
+#include "onecopy/coordination.hpp"
+#include "onecopy/lock.hpp"
+#include "onecopy/queue.hpp"
+#include "onecopy/waiting.hpp"
