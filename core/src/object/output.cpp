@@ -84,9 +84,4 @@ status output::strings(std::uint64_t offset, std::uint64_t size, const string_so
   return done();
 }
 
-status output::zeros(std::uint64_t offset, std::uint64_t size) {
-  if (auto flushed = flush(); !flushed) return flushed;
-  return file_.zeros(offset, size);
-}
-
 }  // namespace onecopy::detail

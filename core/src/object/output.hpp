@@ -22,7 +22,6 @@ class output {
   // Throws invalid_argument if the source has not the bytes it had when the object was described.
   status strings(std::uint64_t offset, std::uint64_t size, const string_source& source,
                  const std::vector<std::uint64_t>& only);
-  status zeros(std::uint64_t offset, std::uint64_t size);
   status finish() { return flush(); }
 
  private:

@@ -100,7 +100,7 @@ status plan::write(region_file& file, const format::header& head,
           else if constexpr (std::is_same_v<kind, streamed>)
             return out.strings(one->offset, one->size, *from.source, from.only);
           else
-            return out.zeros(one->offset, one->size);
+            return done();  // a file begins as zeros
         },
         one->bytes);
     if (!written) return written;

@@ -88,10 +88,6 @@ status set_modified_at(int directory, const std::string& name, double seconds) {
                "set the lease of", name);
 }
 
-status set_size(int descriptor, std::uint64_t bytes) {
-  return check(ftruncate(descriptor, static_cast<off_t>(bytes)), "set the size of", "a region");
-}
-
 status sync_file(int descriptor) { return check(fsync(descriptor), "write to disk", "a region"); }
 
 result<fd> reopen(int descriptor, int flags) { return open_file(proc_path(descriptor), flags); }

@@ -30,7 +30,6 @@ status set_mode(int descriptor, unsigned mode);
 // The time of last modification, in seconds since 1970; the time of last access stays.
 status set_modified(int descriptor, double seconds);
 status set_modified_at(int directory, const std::string& name, double seconds);
-status set_size(int descriptor, std::uint64_t bytes);
 status sync_file(int descriptor);
 // A new open file description of the same file, through /proc/self/fd.
 result<fd> reopen(int descriptor, int flags);

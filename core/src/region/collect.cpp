@@ -74,7 +74,7 @@ void collect_name(const store_directory& store, const std::string& entry) {
 
 }  // namespace
 
-store::collected collect(const store_directory& store) {
+store::collected collect(const store_directory& store, std::size_t limit) {
   store::collected so_far;
   std::vector<std::string> names;
   (void)os::for_each_entry(store.fd(), [&](const char* entry) {
@@ -83,7 +83,7 @@ store::collected collect(const store_directory& store) {
     else if (const auto id = id_of_locator(text)) collect_locators(store, *id);
     else if (text.rfind(".new-", 0) == 0) collect_file(store, entry, false, so_far);
     else if (text.rfind("n-", 0) == 0) names.emplace_back(entry);
-    return true;
+    return --limit > 0;
   });
   for (const auto& name : names) collect_name(store, name);
   return so_far;

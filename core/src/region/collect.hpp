@@ -1,6 +1,7 @@
 // Going through the store: what is there, who holds it, and removing what nobody does.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,9 @@
 
 namespace onecopy::detail {
 
-// Removes objects without holders whose lease is over, half-written files, names and locators that lead nowhere.
-store::collected collect(const store_directory& store);
+// Removes objects without holders whose lease is over, half-written files, names and locators that lead nowhere. Looks
+// at `limit` entries at most; tmpfs lists the youngest first.
+store::collected collect(const store_directory& store, std::size_t limit = SIZE_MAX);
 result<std::vector<store::entry>> list(const store_directory& store);
 std::size_t holders(const store_directory& store, const object_id& id);
 // The object and its name, whoever holds it. False if there was none.

@@ -10,6 +10,7 @@
 #include "os/directory.hpp"
 #include "os/file.hpp"
 #include "os/system.hpp"
+#include "region/collect.hpp"
 #include "region/registry.hpp"
 
 namespace onecopy::detail {
@@ -63,17 +64,24 @@ result<std::shared_ptr<store_directory>> open_store(const std::string& path) {
 }  // namespace
 
 result<std::shared_ptr<store_directory>> store_directory::current() {
-  static std::shared_ptr<store_directory>* cached = new std::shared_ptr<store_directory>;  // outlives every static
+  static auto* cached = new std::shared_ptr<store_directory>;  // outlives every static
   const std::string path = wanted_path();
-  const auto guard = registry::lock();
-  if (*cached && (*cached)->path() == path) {
-    auto info = os::status_of((*cached)->fd(), path);
-    // Removed by hand: the next store of that name is another one.
-    if (info && info->st_nlink > 0) return *cached;
+  std::shared_ptr<store_directory> fresh;
+  {
+    const auto guard = registry::lock();
+    if (*cached && (*cached)->path() == path) {
+      auto info = os::status_of((*cached)->fd(), path);
+      // Removed by hand: the next store of that name is another one.
+      if (info && info->st_nlink > 0) return *cached;
+    }
+    auto opened = open_store(path);
+    if (!opened) return opened;
+    fresh = *cached = *opened;
   }
-  auto opened = open_store(path);
-  if (opened) *cached = *opened;
-  return opened;
+  // What killed processes left goes away when the next one comes. A store with very many objects must not make every
+  // start slow: the rest waits for `onecopy gc`, or for the next process.
+  (void)collect(*fresh, 5000);
+  return fresh;
 }
 
 result<os::fd> store_directory::lock() const {

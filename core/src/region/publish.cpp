@@ -34,19 +34,15 @@ class store_file final : public region_file {
   }
 
   status begin() {
-    if (auto space = os::space_of(store_->path()); space && space->is_tmpfs && space->available < what_.bytes)
-      return no_room(space->available);
     auto unnamed = os::open_unnamed(store_->fd(), 0600);
-    if (unnamed) {
-      file_ = std::move(*unnamed);
-      return done();
-    }
-    if (unnamed.reason().kind != error_kind::unsupported) return unnamed.reason();
-    return begin_named();
+    if (unnamed) file_ = std::move(*unnamed);
+    else if (unnamed.reason().kind != error_kind::unsupported) return unnamed.reason();
+    else if (auto named = begin_named(); !named) return named;
+    auto reserved = os::reserve(file_.get(), 0, what_.bytes);
+    return !reserved && reserved.reason().kind == error_kind::no_space ? no_room() : reserved;
   }
 
   result<std::shared_ptr<region_state>> commit() override {
-    if (auto set = os::set_size(file_.get(), what_.bytes); !set) return set.reason();
     if (auto protect = os::set_mode(file_.get(), mode_of(what_.options)); !protect) return protect.reason();
     if (auto locked = os::lock_shared(file_.get(), 10, "a new object"); !locked) return locked.reason();
     if (what_.options.keep)
@@ -62,9 +58,10 @@ class store_file final : public region_file {
   }
 
  private:
-  failure no_room(std::uint64_t available) const {
+  failure no_room() const {
+    auto space = os::space_of(store_->path());
     return {error_kind::no_space, "share " + std::to_string(what_.bytes) + " bytes",
-            store_->path() + " has room for " + std::to_string(available),
+            store_->path() + " has room for " + (space ? std::to_string(space->available) : "fewer"),
             "Free objects (`onecopy ls`, `onecopy gc`), enlarge the file system, or set ONECOPY_DIR", ENOSPC};
   }
 
@@ -103,11 +100,10 @@ class memfd_file final : public region_file {
     auto memfd = os::make_memfd("onecopy");
     if (!memfd) return memfd.reason();
     file_ = std::move(*memfd);
-    return done();
+    return os::reserve(file_.get(), 0, what_.bytes);
   }
 
   result<std::shared_ptr<region_state>> commit() override {
-    if (auto set = os::set_size(file_.get(), what_.bytes); !set) return set.reason();
     if (auto sealed = what_.options.writable ? os::seal_size(file_.get()) : os::seal(file_.get()); !sealed)
       return sealed.reason();
     if (store_) return hold_located(store_, std::move(file_), what_.id);
@@ -133,11 +129,10 @@ class user_file final : public region_file {
     if (!file) return file.reason();
     file_ = std::move(*file);
     temporary_ = temporary;
-    return done();
+    return os::reserve(file_.get(), 0, what_.bytes);
   }
 
   result<std::shared_ptr<region_state>> commit() override {
-    if (auto set = os::set_size(file_.get(), what_.bytes); !set) return set.reason();
     if (auto stored = os::sync_file(file_.get()); !stored) return stored.reason();
     const std::string& path = what_.options.path;
     if (what_.options.replace) {
@@ -184,10 +179,7 @@ status region_file::write(std::span<const std::byte> bytes, std::uint64_t offset
   return os::write_at(file_.get(), bytes, offset);
 }
 
-status region_file::zeros(std::uint64_t offset, std::uint64_t size) { return os::reserve(file_.get(), offset, size); }
-
 status region_file::add_checksum(std::uint64_t bytes) {
-  if (auto sized = os::set_size(file_.get(), bytes); !sized) return sized;
   auto written = os::mapping::map(file_.get(), 0, bytes, os::map_mode::read_only);
   if (!written) return written.reason();
   format::header head;

@@ -11,13 +11,12 @@
 
 namespace onecopy::detail {
 
-// Where the bytes of a region go while it is being written.
+// Where the bytes of a region go while it is being written. Its blocks are reserved from the start, so a full file
+// system is an error before anything was written, and bytes that are never written are zeros.
 class region_file {
  public:
   virtual ~region_file() = default;
   status write(std::span<const std::byte> bytes, std::uint64_t offset);
-  // Blocks of zeros for [offset, offset + size), so that touching them later can't fail.
-  status zeros(std::uint64_t offset, std::uint64_t size);
   // Sets the checksum in the header, once everything is written.
   status add_checksum(std::uint64_t bytes);
   // Makes it visible under its id, name or path and maps it.
