@@ -4,8 +4,11 @@
 // it belongs to somebody else, is a link, or is open to others. All functions here may be called from any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,8 +17,9 @@
 
 namespace onecopy::store {
 
-// The region that a handle names. Throws not_found (gone), wrong_host (another machine or store; the message says
-// which), corrupt, unsupported, permission, no_memory, busy. Nothing is left behind by a failure.
+// The region that a handle names: the object of that id in this store, whether it was shared here or is a copy that
+// import() made. Throws not_found (gone), wrong_host (shared on another machine or in another store, and there is no copy
+// here; the message says which), corrupt, unsupported, permission, no_memory, busy. Nothing is left behind by a failure.
 region attach(const handle& where);
 // The region that a user-chosen name points to. Throws not_found, and the others above.
 region attach_name(std::string_view name);
@@ -25,6 +29,12 @@ bool exists(const handle& where);
 // A region file made by writer::publish with backing::file, mapped, header and structure checked.
 // Throws not_found, corrupt, unsupported, permission.
 region open_file(const std::string& path);
+
+// A copy, under the same id, of a region that lies on another host: writes `bytes` bytes as `produce` gives them (see
+// writer::array), checks them and maps them. If the object is here by the time it is complete, that one is returned.
+// Throws corrupt when what came is not that region, no_space, permission, and what `produce` throws.
+region import(const object_id& id, std::uint64_t bytes,
+              const std::function<void(std::uint64_t offset, std::span<std::byte> out)>& produce);
 
 // A region received as a descriptor. It must be sealed against shrinking, growing and writing, or (trusted = true) come
 // from this user. The descriptor stays the caller's and may be closed afterwards. Throws corrupt, permission.

@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cinttypes>
 #include <cstdio>
@@ -56,6 +57,47 @@ double wall_clock() noexcept {
   timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+namespace {
+
+constexpr std::uint64_t unlimited = UINT64_MAX;
+
+// The number in a file that holds one, or "max".
+std::uint64_t number_in(const std::string& path) {
+  auto text = read_whole(path);
+  return text && !text->empty() && text->front() >= '0' && text->front() <= '9'
+             ? std::strtoull(text->c_str(), nullptr, 10)
+             : unlimited;
+}
+
+// The least that this control group or one above it has left, by cgroup v2's files.
+std::uint64_t left_in_control_group() {
+  auto own = read_whole("/proc/self/cgroup");
+  if (!own) return unlimited;
+  const auto unified = own->rfind("0::/", 0) == 0 ? 0 : own->find("\n0::/");
+  if (unified == std::string::npos) return unlimited;
+  const auto start = own->find("::", unified) + 2;
+  std::string group = own->substr(start, own->find('\n', start) - start);
+  std::uint64_t least = unlimited;
+  for (;;) {
+    const std::string folder = "/sys/fs/cgroup" + group;
+    const auto limit = number_in(folder + "/memory.max"), used = number_in(folder + "/memory.current");
+    if (limit != unlimited && used != unlimited) least = std::min(least, limit > used ? limit - used : 0);
+    if (group.empty() || group == "/") return least;
+    group.resize(group.rfind('/'));
+  }
+}
+
+}  // namespace
+
+std::uint64_t available_memory() {
+  std::uint64_t machine = unlimited;
+  if (auto text = read_whole("/proc/meminfo")) {
+    const auto at = text->find("MemAvailable:");
+    if (at != std::string::npos) machine = std::strtoull(text->c_str() + at + 13, nullptr, 10) * 1024;
+  }
+  return std::min(machine, left_in_control_group());
 }
 
 std::uint64_t mapping_limit() {

@@ -22,6 +22,9 @@ std::string process_name();
 std::string environment(const char* name);
 // Seconds since 1970.
 double wall_clock() noexcept;
+// Bytes of memory that can still be taken before the kernel begins to kill processes: what the machine has available, or
+// what is left of this control group's limit if that is less.
+std::uint64_t available_memory();
 std::uint64_t mapping_limit();     // vm.max_map_count
 std::uint64_t descriptor_limit();  // RLIMIT_NOFILE, soft
 // flock(2) holders of an inode, by /proc/locks, as seen from this pid namespace; 0 where it isn't there.

@@ -25,6 +25,17 @@ struct request {
 
 unsigned mode_of(const publish_options& options) { return options.writable ? 0600 : 0400; }
 
+// tmpfs and memfds give out memory until the kernel kills processes to get some back, so what can't fit is refused first.
+status reserve_memory(int file, std::uint64_t bytes) {
+  // Asking costs as much as making a small object, which will hardly be the one that breaks the camel's back.
+  const std::uint64_t available = bytes < (1 << 22) ? UINT64_MAX : os::available_memory();
+  if (bytes > available - available / 32)
+    return failure{error_kind::no_memory, "share " + std::to_string(bytes) + " bytes",
+                   "this machine, or this container, has " + std::to_string(available) + " bytes of memory left",
+                   "Free memory, share less at once, or save it to a file and open that", ENOMEM};
+  return os::reserve(file, 0, bytes);
+}
+
 // In the store: a file without a name that gets one when it is complete, so that a killed writer leaves nothing.
 class store_file final : public region_file {
  public:
@@ -38,7 +49,9 @@ class store_file final : public region_file {
     if (unnamed) file_ = std::move(*unnamed);
     else if (unnamed.reason().kind != error_kind::unsupported) return unnamed.reason();
     else if (auto named = begin_named(); !named) return named;
-    auto reserved = os::reserve(file_.get(), 0, what_.bytes);
+    auto space = os::space_of(store_->path());
+    auto reserved = space && !space->is_tmpfs ? os::reserve(file_.get(), 0, what_.bytes)
+                                              : reserve_memory(file_.get(), what_.bytes);
     return !reserved && reserved.reason().kind == error_kind::no_space ? no_room() : reserved;
   }
 
@@ -100,7 +113,7 @@ class memfd_file final : public region_file {
     auto memfd = os::make_memfd("onecopy");
     if (!memfd) return memfd.reason();
     file_ = std::move(*memfd);
-    return os::reserve(file_.get(), 0, what_.bytes);
+    return reserve_memory(file_.get(), what_.bytes);
   }
 
   result<std::shared_ptr<region_state>> commit() override {

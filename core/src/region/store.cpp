@@ -1,9 +1,13 @@
 // The public face of the store.
 #include "onecopy/store.hpp"
 
+#include <algorithm>
+#include <vector>
+
 #include "region/collect.hpp"
 #include "region/hold.hpp"
 #include "region/names.hpp"
+#include "region/publish.hpp"
 
 namespace onecopy::store {
 namespace {
@@ -12,24 +16,28 @@ using detail::store_directory;
 
 std::shared_ptr<store_directory> current() { return unwrap(store_directory::current()); }
 
-// The store that a handle means, or why it is not ours.
-result<std::shared_ptr<store_directory>> store_of(const handle& where) {
+// Why a handle that leads nowhere does so.
+failure not_here(const handle& where, const store_directory& store) {
   const std::string tried = "attach to " + where.text();
   if (where.host != detail::this_host())
-    return failure{error_kind::wrong_host, tried, "it was shared on another machine, or before this one was restarted",
-                   "Send the data itself, or use a cluster engine that fetches it"};
-  auto store = store_directory::current();
-  if (store && (*store)->id() != where.store)
-    return failure{error_kind::wrong_host, tried,
-                   "it lies in another store than " + (*store)->path() + ": another user's, container's or ONECOPY_DIR's",
-                   "Use the same ONECOPY_DIR in both processes, or send the object as a descriptor"};
-  return store;
+    return {error_kind::wrong_host, tried, "it was shared on another machine, or before this one was restarted",
+            "Send the data itself, or use a cluster engine that fetches it"};
+  if (where.store != store.id())
+    return {error_kind::wrong_host, tried,
+            "it lies in another store than " + store.path() + ": another user's, container's or ONECOPY_DIR's",
+            "Use the same ONECOPY_DIR in both processes, or send the object as a descriptor"};
+  return {error_kind::not_found, tried, "it is gone: its last holder let go, or it was freed",
+          "Keep a reference to it until the receiver has attached, or share it with keep"};
 }
 
 }  // namespace
 
 region attach(const handle& where) {
-  auto held = unwrap(detail::hold(unwrap(store_of(where)), where.id));
+  auto store = current();
+  // Ids are never used twice, so an object with this id is the object, wherever it was shared first.
+  auto found = detail::hold(store, where.id);
+  if (!found && found.reason().kind == error_kind::not_found) raise(not_here(where, *store));
+  auto held = unwrap(std::move(found));
   if (where.node >= held->checked().nodes.size())
     raise({error_kind::not_found, "attach to " + where.text(),
            "the object has only " + std::to_string(held->checked().nodes.size()) + " nodes", ""});
@@ -48,11 +56,33 @@ region attach_name(std::string_view name) {
 }
 
 bool exists(const handle& where) {
-  auto store = store_of(where);
+  auto store = store_directory::current();
   return store && detail::is_there(**store, where.id);
 }
 
 region open_file(const std::string& path) { return region(unwrap(detail::hold_file(path))); }
+
+region import(const object_id& id, std::uint64_t bytes,
+              const std::function<void(std::uint64_t, std::span<std::byte>)>& produce) {
+  if (bytes < sizeof(format::header))
+    raise({error_kind::corrupt, "import the shared object " + id.text(), "it is too short for a header", ""});
+  auto made = detail::publish({}, id, bytes, [&](detail::region_file& file) -> status {
+    std::vector<std::byte> block(static_cast<std::size_t>(std::min<std::uint64_t>(bytes, 1 << 20)));
+    for (std::uint64_t at = 0; at < bytes; at += block.size()) {
+      const auto part = std::span(block).first(static_cast<std::size_t>(std::min<std::uint64_t>(block.size(), bytes - at)));
+      produce(at, part);
+      if (at == 0) {
+        const auto* head = reinterpret_cast<const format::header*>(part.data());
+        if (!std::equal(id.bytes.begin(), id.bytes.end(), std::begin(head->id)) || head->region_bytes != bytes)
+          return failure{error_kind::corrupt, "import the shared object " + id.text(), "what came is another object", ""};
+      }
+      if (auto written = file.write(part, at); !written) return written;
+    }
+    return done();
+  });
+  if (!made && made.reason().kind == error_kind::exists) made = detail::hold(current(), id);
+  return region(unwrap(std::move(made)));
+}
 
 region from_descriptor(int fd, bool trusted) { return region(unwrap(detail::hold_descriptor(fd, trusted))); }
 
