@@ -1,0 +1,182 @@
+// Views in place: logical, integer, double, complex and raw vectors whose elements are the region's own bytes.
+#include <cstring>
+
+#include "view.hpp"
+#include "subset.hpp"
+
+namespace ocr {
+
+namespace {
+
+// Below this a copy is cheaper than a mapping of its own, and R can free it sooner.
+constexpr std::uint64_t mapped_copy_bytes = 64 * 1024;
+
+R_altrep_class_t logical_class, integer_class, real_class, complex_class, raw_class;
+
+R_altrep_class_t class_for(std::uint8_t type) {
+  switch (type) {
+    case LGLSXP: return logical_class;
+    case INTSXP: return integer_class;
+    case REALSXP: return real_class;
+    case CPLXSXP: return complex_class;
+    default: return raw_class;
+  }
+}
+
+void* data_pointer(SEXP x, Rboolean writable) {
+  view_state* s = state_of(x);
+  if (writable && s->ref && !s->ref->region.writable() && !s->ref->pointer_given->load(std::memory_order_relaxed)) {
+    // Most callers only read through it. What is written stays in this process, page by page.
+    entry([&] {
+      s->data = s->ref->region.writable_bytes() + s->offset;
+      return R_NilValue;
+    });
+    s->ref->pointer_given->store(true);
+  }
+  return s->data;
+}
+
+const void* data_pointer_or_null(SEXP x) { return state_of(x)->data; }
+
+template <class T>
+T element(SEXP x, R_xlen_t i) {
+  T item;
+  std::memcpy(&item, state_of(x)->data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+  return item;
+}
+
+template <class T>
+R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+  const view_state* s = state_of(x);
+  const R_xlen_t count = std::min(n, s->length - start);
+  if (count <= 0) return 0;
+  std::memcpy(out, s->data + static_cast<std::size_t>(start) * sizeof(T), static_cast<std::size_t>(count) * sizeof(T));
+  return count;
+}
+
+// A copy of the view's bytes in a region of its own, which this process may write in place until it travels.
+SEXP shared_duplicate(const view_state& from) {
+  onecopy::writer w;
+  const auto node = onecopy::value(from.ref->region, from.node);
+  onecopy::array_spec spec{.type = node.type(), .count = static_cast<std::uint64_t>(from.length)};
+  spec.semantic = node.semantic();
+  spec.unit = node.unit();
+  w.array(w.root(), spec, from.data);
+  onecopy::publish_options options;
+  options.writable = true;
+  keep pointer(new_region_pointer(w.publish(options), true));
+  region_ref* ref = ref_of(pointer);
+  view_state s = from;
+  const onecopy::value root(ref->region);
+  s.ref = ref;
+  s.node = 0;
+  s.offset = root.data_offset();
+  s.data = ref->region.writable_bytes() + s.offset;
+  s.flags = static_cast<std::uint8_t>(from.flags | exclusive);
+  SEXP held = pointer;
+  return r_call([=] { return build_numeric_view(s, held); });
+}
+
+SEXP duplicate(SEXP x, Rboolean deep) {
+  return entry([&]() -> SEXP {
+    const view_state s = *state_of(x);
+    if (s.flags & private_pages) return nullptr;
+    SEXP pointer = region_pointer_of(x);
+    if (!(s.flags & copy_on_write)) {
+      // Assignment duplicates shallowly and means to write to the shared bytes; arithmetic (`-x`) and everything
+      // else duplicates deeply and means a copy.
+      if (deep) return nullptr;
+      return r_call([=] { return build_numeric_view(s, pointer); });
+    }
+    if (s.flags & shared_copy) {
+      try {
+        return shared_duplicate(s);
+      } catch (const onecopy::error&) {
+        return nullptr;  // no room to share it: an ordinary copy serves as well
+      }
+    }
+    if (s.bytes < mapped_copy_bytes || s.ref->region.writable() || diverged(x)) return nullptr;
+    keep pages(new_private_pointer(s.ref->region.private_view(s.offset, s.bytes)));
+    view_state copy = s;
+    copy.ref = nullptr;
+    copy.data = static_cast<private_ref*>(R_ExternalPtrAddr(pages))->pages.data();
+    copy.flags = private_pages | copy_on_write;
+    SEXP held = pages;
+    return r_call([=] { return build_numeric_view(copy, held); });
+  });
+}
+
+template <class T, SEXPTYPE type>
+SEXP extract_subset(SEXP x, SEXP index, SEXP) {
+  return entry([&]() -> SEXP {
+    const view_state s = *state_of(x);
+    keep picked(r_call([=] {
+      return pick<T>(index, s.length, type, [=](R_xlen_t i) {
+        T item;
+        std::memcpy(&item, s.data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+        return item;
+      });
+    }));
+    if (Rf_isNull(picked)) return nullptr;
+    if (s.flags & shared_subset) return share_subset(picked, s.flags);
+    return picked;
+  });
+}
+
+template <class Methods>
+void common(R_altrep_class_t c, Methods) {
+  R_set_altrep_Length_method(c, length_of_view);
+  R_set_altrep_Inspect_method(c, inspect_view);
+  R_set_altrep_Duplicate_method(c, duplicate);
+  R_set_altrep_Serialized_state_method(c, serialized_state_of_view);
+  R_set_altrep_Unserialize_method(c, travel_unserialize);
+  R_set_altvec_Dataptr_method(c, data_pointer);
+  R_set_altvec_Dataptr_or_null_method(c, data_pointer_or_null);
+  R_set_altvec_Extract_subset_method(c, Methods::subset);
+}
+
+template <class T, SEXPTYPE type>
+struct methods {
+  static SEXP subset(SEXP x, SEXP index, SEXP call) { return extract_subset<T, type>(x, index, call); }
+};
+
+}  // namespace
+
+bool is_numeric_view(SEXP x) {
+  return R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
+         R_altrep_inherits(x, logical_class) || R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, complex_class);
+}
+
+SEXP build_numeric_view(const view_state& state, SEXP pointer) {
+  SEXP raw = PROTECT(Rf_allocVector(RAWSXP, sizeof state));
+  std::memcpy(RAW(raw), &state, sizeof state);
+  SEXP view = R_new_altrep(class_for(state.type), raw, pointer);
+  UNPROTECT(1);
+  return view;
+}
+
+void register_numeric_classes(DllInfo* dll) {
+  // Short names: they travel with every serialized view.
+  logical_class = R_make_altlogical_class("lgl", "onecopy", dll);
+  common(logical_class, methods<int, LGLSXP>{});
+  R_set_altlogical_Elt_method(logical_class, element<int>);
+  R_set_altlogical_Get_region_method(logical_class, get_region<int>);
+  integer_class = R_make_altinteger_class("int", "onecopy", dll);
+  common(integer_class, methods<int, INTSXP>{});
+  R_set_altinteger_Elt_method(integer_class, element<int>);
+  R_set_altinteger_Get_region_method(integer_class, get_region<int>);
+  real_class = R_make_altreal_class("dbl", "onecopy", dll);
+  common(real_class, methods<double, REALSXP>{});
+  R_set_altreal_Elt_method(real_class, element<double>);
+  R_set_altreal_Get_region_method(real_class, get_region<double>);
+  complex_class = R_make_altcomplex_class("cplx", "onecopy", dll);
+  common(complex_class, methods<Rcomplex, CPLXSXP>{});
+  R_set_altcomplex_Elt_method(complex_class, element<Rcomplex>);
+  R_set_altcomplex_Get_region_method(complex_class, get_region<Rcomplex>);
+  raw_class = R_make_altraw_class("raw", "onecopy", dll);
+  common(raw_class, methods<Rbyte, RAWSXP>{});
+  R_set_altraw_Elt_method(raw_class, element<Rbyte>);
+  R_set_altraw_Get_region_method(raw_class, get_region<Rbyte>);
+}
+
+}  // namespace ocr

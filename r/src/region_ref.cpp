@@ -1,0 +1,100 @@
+#include <map>
+#include <memory>
+
+#include "view.hpp"
+
+namespace ocr {
+
+namespace {
+
+void drop_region(SEXP pointer) {
+  delete static_cast<region_ref*>(R_ExternalPtrAddr(pointer));
+  R_ClearExternalPtr(pointer);
+}
+
+void drop_private(SEXP pointer) {
+  delete static_cast<private_ref*>(R_ExternalPtrAddr(pointer));
+  R_ClearExternalPtr(pointer);
+}
+
+SEXP empty_pointer(const char* tag, R_CFinalizer_t drop) {
+  return r_call([=] {
+    SEXP pointer = PROTECT(R_MakeExternalPtr(nullptr, Rf_install(tag), R_NilValue));
+    R_RegisterCFinalizerEx(pointer, drop, TRUE);
+    UNPROTECT(1);
+    return pointer;
+  });
+}
+
+// A region is mapped once in a process, so a writable pointer given by one view concerns all of them.
+std::shared_ptr<std::atomic<bool>> pointer_given_flag(const onecopy::region& region) {
+  static std::map<const void*, std::weak_ptr<std::atomic<bool>>> flags;
+  std::erase_if(flags, [](const auto& entry) { return entry.second.expired(); });
+  auto& slot = flags[region.state().get()];
+  auto flag = slot.lock();
+  if (!flag) {
+    flag = std::make_shared<std::atomic<bool>>(false);
+    slot = flag;
+  }
+  return flag;
+}
+
+}  // namespace
+
+SEXP new_region_pointer(const onecopy::region& region, bool creator) {
+  auto ref = std::make_unique<region_ref>(region_ref{region, creator, pointer_given_flag(region)});
+  SEXP pointer = empty_pointer("onecopy_region", drop_region);
+  R_SetExternalPtrAddr(pointer, ref.release());
+  return pointer;
+}
+
+SEXP new_private_pointer(onecopy::private_view pages) {
+  auto ref = std::make_unique<private_ref>(private_ref{std::move(pages)});
+  SEXP pointer = empty_pointer("onecopy_private", drop_private);
+  R_SetExternalPtrAddr(pointer, ref.release());
+  return pointer;
+}
+
+region_ref* ref_of(SEXP pointer) { return static_cast<region_ref*>(R_ExternalPtrAddr(pointer)); }
+
+SEXP find_view(SEXP x) {
+  // A wrapper holds the vector in data1; no other class of base R holds a view of the same type there.
+  while (ALTREP(x)) {
+    if (is_view(x)) return x;
+    SEXP inner = R_altrep_data1(x);
+    if (TYPEOF(inner) != TYPEOF(x)) return nullptr;
+    x = inner;
+  }
+  return nullptr;
+}
+
+bool is_shared_view(SEXP x) {
+  SEXP view = find_view(x);
+  return view && !(state_of(view)->flags & (private_pages | modified));
+}
+
+SEXP region_pointer_of(SEXP view) {
+  SEXP held = R_altrep_data2(view);
+  return TYPEOF(held) == LISTSXP ? CAR(held) : held;
+}
+
+R_xlen_t length_of_view(SEXP x) { return state_of(x)->length; }
+
+bool diverged(SEXP view) {
+  const view_state* s = state_of(view);
+  if (s->flags & (private_pages | modified)) return true;
+  if (is_converted_view(view)) return converted_diverged(view);
+  if (is_string_view(view)) return strings_diverged(view);
+  const onecopy::region& region = s->ref->region;
+  return !region.writable() && s->ref->pointer_given->load() && region.diverged(s->offset, s->bytes);
+}
+
+Rboolean inspect_view(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
+  const view_state* s = state_of(x);
+  Rprintf(" onecopy %s (len=%lld, node=%u%s%s)\n", Rf_type2char(static_cast<SEXPTYPE>(s->type)),
+          static_cast<long long>(s->length), s->node, s->flags & private_pages ? ", private pages" : "",
+          s->flags & copy_on_write ? "" : ", writable");
+  return TRUE;
+}
+
+}  // namespace ocr
