@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -59,6 +61,12 @@ struct failure {
 // For code in the R phase and methods of vectors whose object is gone.
 [[noreturn]] void raise(const char* kind, const char* what);
 
+// An R error with a class of its own: onecopy_<kind>.
+struct r_error : std::runtime_error {
+  r_error(const char* a_kind, const std::string& message) : std::runtime_error(message), kind(a_kind) {}
+  const char* kind;
+};
+
 template <class F>
 auto entry(F body) -> decltype(body()) {
   failure f;
@@ -68,6 +76,8 @@ auto entry(F body) -> decltype(body()) {
     f.token = u.token;
   } catch (const onecopy::error& e) {
     f.take(onecopy::name_of(e.kind()), e.what(), e.remedy().c_str());
+  } catch (const r_error& e) {
+    f.take(e.kind, e.what(), "");
   } catch (const std::bad_alloc&) {
     f.take("no_memory", "onecopy: R's process is out of memory", "free memory, or work on a smaller object");
   } catch (const std::exception& e) {

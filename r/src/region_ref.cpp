@@ -89,6 +89,17 @@ bool diverged(SEXP view) {
   return !region.writable() && s->ref->pointer_given->load() && region.diverged(s->offset, s->bytes);
 }
 
+void report_copy(SEXP view, const char* why) {
+  SEXP limit = Rf_GetOption1(Rf_install("onecopy.report_copies"));
+  if (limit == R_NilValue) return;
+  const double bytes = static_cast<double>(state_of(view)->bytes);
+  if (bytes < Rf_asReal(limit)) return;
+  r_call([=] {
+    Rf_warningcall(R_NilValue, "onecopy: a shared vector of %.0f MB is copied: %s", bytes / 1e6, why);
+    return R_NilValue;
+  });
+}
+
 Rboolean inspect_view(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
   const view_state* s = state_of(x);
   Rprintf(" onecopy %s (len=%lld, node=%u%s%s)\n", Rf_type2char(static_cast<SEXPTYPE>(s->type)),

@@ -149,7 +149,10 @@ bool describer::has_own_method(SEXP x) {
 void describer::opaque(slot at, SEXP x, const char* what) {
   if (what && options_.must_work) {
     SEXP names = kept_.add(r_call([=] { return evaluate("class", x); }));
-    throw cannot_share{CHAR(STRING_ELT(names, 0))};
+    throw r_error("cannot_share", std::string("The object of the class <") + CHAR(STRING_ELT(names, 0)) +
+                                      "> cannot be shared.\nTo suppress this error and return the same object,\n"
+                                      "provide `mustWork = FALSE` as a function argument\n"
+                                      "or change its default value in the package settings\n");
   }
   known_.objects[at] = x;
   SEXP bytes = kept_.add(r_call([=] {

@@ -17,11 +17,6 @@ struct write_options {
   R_xlen_t min_length = 3;
 };
 
-// Thrown with must_work: the class of the object that can't be shared.
-struct cannot_share {
-  std::string class_name;
-};
-
 // Describes one object to a writer. Lives until the writer has published.
 class describer {
  public:

@@ -1,0 +1,34 @@
+// The functions that the package's R code calls. All run in entry(): they give a result or raise an R condition.
+#pragma once
+
+#include "glue.hpp"
+
+extern "C" {
+// api_share.cpp
+SEXP oc_share(SEXP x, SEXP options);
+SEXP oc_empty(SEXP mode, SEXP length, SEXP dims, SEXP options);
+SEXP oc_attach(SEXP handle, SEXP name, SEXP path, SEXP options);
+SEXP oc_handle(SEXP x, SEXP lease);
+SEXP oc_unshare_vector(SEXP x);
+// api_properties.cpp
+SEXP oc_is_shared(SEXP x);
+SEXP oc_is_gone(SEXP x);
+SEXP oc_properties(SEXP x);
+SEXP oc_set_flag(SEXP x, SEXP flag, SEXP on);
+SEXP oc_node_at(SEXP x);
+SEXP oc_container_node(SEXP x, SEXP levels);
+SEXP oc_read_node(SEXP x, SEXP node, SEXP min_length);
+SEXP oc_handle_of_node(SEXP x, SEXP node, SEXP lease);
+// api_store.cpp
+SEXP oc_list();
+SEXP oc_free(SEXP id);
+SEXP oc_exists(SEXP id);
+SEXP oc_size(SEXP id);
+SEXP oc_holders(SEXP id);
+SEXP oc_collect();
+SEXP oc_directory();
+SEXP oc_doctor();
+SEXP oc_allocate(SEXP size, SEXP name);
+SEXP oc_map(SEXP id);
+SEXP oc_unmap(SEXP pointer);
+}

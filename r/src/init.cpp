@@ -1,0 +1,50 @@
+#include "api.hpp"
+#include "view.hpp"
+
+#include <R_ext/Rdynload.h>
+#include <R_ext/Visibility.h>
+
+namespace {
+
+template <class F>
+DL_FUNC address(F* function) { return reinterpret_cast<DL_FUNC>(reinterpret_cast<void (*)()>(function)); }
+
+const R_CallMethodDef calls[] = {
+    {"oc_share", address(oc_share), 2},
+    {"oc_empty", address(oc_empty), 4},
+    {"oc_attach", address(oc_attach), 4},
+    {"oc_handle", address(oc_handle), 2},
+    {"oc_unshare_vector", address(oc_unshare_vector), 1},
+    {"oc_is_shared", address(oc_is_shared), 1},
+    {"oc_is_gone", address(oc_is_gone), 1},
+    {"oc_properties", address(oc_properties), 1},
+    {"oc_set_flag", address(oc_set_flag), 3},
+    {"oc_node_at", address(oc_node_at), 1},
+    {"oc_container_node", address(oc_container_node), 2},
+    {"oc_read_node", address(oc_read_node), 3},
+    {"oc_handle_of_node", address(oc_handle_of_node), 3},
+    {"oc_list", address(oc_list), 0},
+    {"oc_free", address(oc_free), 1},
+    {"oc_exists", address(oc_exists), 1},
+    {"oc_size", address(oc_size), 1},
+    {"oc_holders", address(oc_holders), 1},
+    {"oc_collect", address(oc_collect), 0},
+    {"oc_directory", address(oc_directory), 0},
+    {"oc_doctor", address(oc_doctor), 0},
+    {"oc_allocate", address(oc_allocate), 2},
+    {"oc_map", address(oc_map), 1},
+    {"oc_unmap", address(oc_unmap), 1},
+    {nullptr, nullptr, 0},
+};
+
+}  // namespace
+
+extern "C" attribute_visible void R_init_onecopy(DllInfo* dll) {
+  R_registerRoutines(dll, nullptr, calls, nullptr, nullptr);
+  R_useDynamicSymbols(dll, FALSE);
+  R_forceSymbols(dll, TRUE);
+  ocr::register_numeric_classes(dll);
+  ocr::register_converted_classes(dll);
+  ocr::register_string_class(dll);
+  ocr::register_gone_classes(dll);
+}

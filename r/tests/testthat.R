@@ -1,0 +1,3 @@
+library(testthat)
+library(onecopy)
+test_check("onecopy")
