@@ -69,9 +69,11 @@ class value {
     return {reinterpret_cast<const T*>(data()), static_cast<std::size_t>(size())};
   }
   // Arrow's validity bitmap (bit i of byte i / 8, least significant first; 1: present), or null: none is missing by
-  // bitmap. Missing values may also stand in the data: NaN with R's payload, INT32_MIN, a code out of range.
+  // bitmap. Missing values may also stand in the data: see least_is_missing; NaN; a code below the base.
   const std::uint8_t* validity() const noexcept;
-  // True if element i is missing by the bitmap, by its code, or by R's sentinel for logical32.
+  // True if the least number of a signed integer type stands for a missing value: R's NA in integers and logicals, NaT.
+  bool least_is_missing() const noexcept;
+  // True if element i is missing by the bitmap, by its code, or as the least number. A NaN is a number here.
   bool is_missing(std::uint64_t i) const;
 
   // ---- strings (kind string and coded_string)

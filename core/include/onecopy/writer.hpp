@@ -54,6 +54,9 @@ struct array_spec {
   time_unit unit = time_unit::none;
   std::size_t item_size = 0;              // only for fixed_bytes, fixed_utf32 and record
   const std::uint8_t* validity = nullptr; // Arrow bitmap of count bits, from bit 0
+  // Signed integers: the least number stands for a missing value, as in R's integer and bit64's integer64. Always so
+  // for logical32, and for timestamps and time spans of int64.
+  bool least_is_missing = false;
 };
 
 // One field of a C struct. Fields may be fixed arrays (shape) and structs (fields).

@@ -54,6 +54,7 @@ enum node_flag : std::uint32_t {
   node_one_based = 16,  // codes count from 1
   node_offsets64 = 32,  // string: offsets of 8 bytes instead of 4
   node_encodings = 64,  // string: child is an array of uint8, the mark of each element
+  node_least_missing = 128,  // array of signed integers: the least number stands for a missing value
 };
 
 // Marks of the elements of a string node (node_encodings).

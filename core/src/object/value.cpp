@@ -109,10 +109,19 @@ bool value::is_missing(std::uint64_t i) const {
     default: return kind() == node_kind::null;
   }
   if (const auto* bitmap = validity(); bitmap != nullptr && !format::is_valid(bitmap, i)) return true;
-  if (type() != dtype::logical32) return false;
-  std::int32_t number = 0;
-  std::memcpy(&number, data() + i * sizeof number, sizeof number);
-  return number == INT32_MIN;
+  if (kind() != node_kind::array || !least_is_missing()) return false;
+  switch (type()) {
+    case dtype::int8: return as<std::int8_t>()[i] == INT8_MIN;
+    case dtype::int16: return as<std::int16_t>()[i] == INT16_MIN;
+    case dtype::int32:
+    case dtype::logical32: return as<std::int32_t>()[i] == INT32_MIN;
+    case dtype::int64: return as<std::int64_t>()[i] == INT64_MIN;
+    default: return false;
+  }
+}
+
+bool value::least_is_missing() const noexcept {
+  return kind() == node_kind::array && record().has(format::node_least_missing);
 }
 
 void value::require_type(dtype wanted, const char* doing) const {
