@@ -61,6 +61,14 @@ bool collect_file(const store_directory& store, const std::string& entry, bool c
   return true;
 }
 
+// The link that bind_name makes before it renames it. It does so under the lock, so one that is there while the lock is
+// ours is of a process that was killed in between.
+void collect_new_link(const store_directory& store, const std::string& entry) {
+  auto target = os::read_link(store.fd(), entry);
+  if (!target || !*target) return;
+  if (auto guard = store.lock()) (void)os::remove_at(store.fd(), entry);
+}
+
 // A name whose object is gone without having been let go of properly.
 void collect_name(const store_directory& store, const std::string& entry) {
   const auto name = name_of_link(entry);
@@ -81,7 +89,7 @@ store::collected collect(const store_directory& store, std::size_t limit) {
     const std::string_view text = entry;
     if (id_of_entry(text)) collect_file(store, entry, true, so_far);
     else if (const auto id = id_of_locator(text)) collect_locators(store, *id);
-    else if (text.rfind(".new-", 0) == 0) collect_file(store, entry, false, so_far);
+    else if (text.rfind(".new-", 0) == 0 && !collect_file(store, entry, false, so_far)) collect_new_link(store, entry);
     else if (text.rfind("n-", 0) == 0) names.emplace_back(entry);
     return --limit > 0;
   });
