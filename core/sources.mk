@@ -3,6 +3,7 @@
 ONECOPY_CORE_SOURCES = \
   src/base/error.cpp \
   src/base/hash.cpp \
+  src/os/bus_guard.cpp \
   src/os/directory.cpp \
   src/os/file.cpp \
   src/os/futex.cpp \
