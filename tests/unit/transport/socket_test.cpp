@@ -130,6 +130,24 @@ TEST(Socket, ClosedPeerIsAnEndForTheReaderAndAnErrorWithoutSignalForTheWriter) {
   EXPECT_EQ(outcome.reason().kind, error_kind::peer_closed);
 }
 
+TEST(Socket, WhatAPeerSentBeforeItWentIsStillReadAlthoughItReadNothing) {
+  auto pair = unwrap(socket_pair());
+  ASSERT_TRUE(send_text(pair.second.get(), "never read").ok());
+  ASSERT_TRUE(send_text(pair.first.get(), "the will").ok());
+  pair.first.reset();
+  EXPECT_EQ(receive_text(pair.second.get()).text, "the will");
+  EXPECT_TRUE(receive_text(pair.second.get()).details.end);
+}
+
+TEST(Socket, PeekLeavesThePacketInPlace) {
+  auto pair = unwrap(socket_pair());
+  std::array<std::byte, 3> room;
+  EXPECT_EQ(peek(pair.second.get(), room), 0u);
+  ASSERT_TRUE(send_text(pair.first.get(), "abcdef").ok());
+  EXPECT_EQ(peek(pair.second.get(), room), 3u);
+  EXPECT_EQ(receive_text(pair.second.get()).text, "abcdef");
+}
+
 TEST(Socket, ReceiveAndSendKeepToTheirDeadlines) {
   auto pair = unwrap(socket_pair());
   std::array<std::byte, 16> room;
