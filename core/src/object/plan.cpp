@@ -85,7 +85,9 @@ status plan::write(region_file& file, const format::header& head,
   if (auto written = out.bytes(sizeof head, std::as_bytes(std::span(nodes_))); !written) return written;
   std::vector<const segment*> in_order;
   in_order.reserve(segments_.size());
-  for (const auto& one : segments_) in_order.push_back(&one);
+  // An empty buffer begins where the next one does: written after it, it would cut it off again.
+  for (const auto& one : segments_)
+    if (one.size > 0) in_order.push_back(&one);
   std::sort(in_order.begin(), in_order.end(), [](auto* a, auto* b) { return a->offset < b->offset; });
   for (const auto* one : in_order) {
     const status written = std::visit(
