@@ -3,6 +3,7 @@
 ONECOPY_CORE_SOURCES = \
   src/base/error.cpp \
   src/base/hash.cpp \
+  src/os/bus_guard.cpp \
   src/os/directory.cpp \
   src/os/file.cpp \
   src/os/futex.cpp \
@@ -41,4 +42,13 @@ ONECOPY_CORE_SOURCES = \
   src/object/record.cpp \
   src/object/text.cpp \
   src/object/value.cpp \
-  src/object/writer.cpp
+  src/object/writer.cpp \
+  src/transport/carry.cpp \
+  src/transport/channel.cpp \
+  src/transport/copies.cpp \
+  src/transport/file_region.cpp \
+  src/transport/listener.cpp \
+  src/transport/mapped_file.cpp \
+  src/transport/packet.cpp \
+  src/transport/sealed_twin.cpp \
+  src/transport/weak.cpp

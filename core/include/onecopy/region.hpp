@@ -64,6 +64,12 @@ class region {
   // True for objects made mutable: every process sees every write at once.
   bool writable() const noexcept;
 
+  // False once the file behind the region was cut short, so that bytes which are gone read as zeros. Always true for
+  // the store and for sealed memory, which nobody can cut. Takes about a microsecond for files.
+  bool intact() const noexcept;
+  // Throws corrupt unless intact().
+  void check_intact() const;
+
   // A pointer to all bytes that may be written through. On a mutable region the writes are shared. On others they go
   // to private copies of the pages written (4 KiB each), seen by the whole process and by nobody else; bindings hand
   // it to code that asks for a writable pointer but only reads. Throws no_memory where strict overcommit refuses.

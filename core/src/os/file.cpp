@@ -72,6 +72,18 @@ result<struct stat> status_of(int descriptor, const std::string& path_for_messag
   return info;
 }
 
+bool is_writable(int descriptor) noexcept {
+  const int flags = fcntl(descriptor, F_GETFL);
+  return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;
+}
+
+result<std::optional<struct stat>> status_of_path(const std::string& path) {
+  struct stat info;
+  if (stat(path.c_str(), &info) == 0) return std::optional(info);
+  if (errno == ENOENT) return std::optional<struct stat>{};
+  return failure::from_errno("examine " + path);
+}
+
 result<std::optional<struct stat>> status_at(int directory, const std::string& name) {
   struct stat info;
   if (fstatat(directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0) return std::optional(info);

@@ -21,6 +21,10 @@ namespace onecopy::os {
 result<fd> open_file(const std::string& path, int flags, unsigned mode = 0);
 result<fd> open_at(int directory, const std::string& name, int flags, unsigned mode = 0);
 result<struct stat> status_of(int descriptor, const std::string& path_for_messages);
+// True if the descriptor was opened for writing.
+bool is_writable(int descriptor) noexcept;
+// Follows symbolic links; nullopt when there is no such file.
+result<std::optional<struct stat>> status_of_path(const std::string& path);
 // Without following a last symbolic link; nullopt when there is no such file.
 result<std::optional<struct stat>> status_at(int directory, const std::string& name);
 

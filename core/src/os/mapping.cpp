@@ -55,6 +55,35 @@ result<mapping> mapping::map(int descriptor, std::uint64_t offset, std::uint64_t
   return made;
 }
 
+result<mapping> mapping::map_behind(std::span<const std::byte> front, int descriptor, std::uint64_t offset,
+                                    std::uint64_t size) {
+  const std::uint64_t front_pages = round_up(front.size(), page_size);
+  const auto total = checked_add(front_pages, round_up(size, page_size));
+  const std::string tried = "map " + std::to_string(size) + " bytes of a file";
+  if (!total || *total == 0 || *total < size)
+    return failure{error_kind::invalid_argument, tried, "there is nothing to map, or too much", ""};
+  // The range is taken first, so that the two parts that replace it can only lie side by side.
+  void* address = mmap(nullptr, *total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED) return failure::from_errno(tried);
+  mapping made;
+  made.data_ = static_cast<std::byte*>(address);
+  made.size_ = static_cast<std::size_t>(*total);
+  if (front_pages > 0) {
+    if (mprotect(address, front_pages, PROT_READ | PROT_WRITE) != 0) return failure::from_errno(tried);
+    std::copy(front.begin(), front.end(), made.data_);
+  }
+  made.writable_ = true;
+  if (size == 0) return made;
+  const auto place = [&](int protection) {
+    return mmap(made.data_ + front_pages, size, protection, MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, descriptor,
+                static_cast<off_t>(offset)) != MAP_FAILED;
+  };
+  if (place(PROT_READ | PROT_WRITE)) return made;
+  made.writable_ = false;
+  if (errno == ENOMEM && place(PROT_READ)) return made;
+  return failure::from_errno(tried);
+}
+
 status mapping::make_writable() {
   if (writable_) return done();
   if (mprotect(data_, size_, PROT_READ | PROT_WRITE) != 0)

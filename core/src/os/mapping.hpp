@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "base/result.hpp"
 
@@ -26,6 +27,11 @@ class mapping {
   // Maps [offset, offset + size) of the file; offset is a multiple of the page size. Touching bytes beyond the end of
   // the file raises SIGBUS: the caller has checked the file's size, and that nobody can shrink it.
   static result<mapping> map(int descriptor, std::uint64_t offset, std::uint64_t size, map_mode mode);
+
+  // Private pages with a copy of `front`, followed without a gap by [offset, offset + size) of the file, as
+  // private_pages. Both or one of them may be empty.
+  static result<mapping> map_behind(std::span<const std::byte> front, int descriptor, std::uint64_t offset,
+                                    std::uint64_t size);
 
   std::byte* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }

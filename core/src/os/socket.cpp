@@ -253,8 +253,8 @@ result<received> receive_message(int socket, std::span<std::byte> buffer, const 
                                  std::size_t most_descriptors) {
   constexpr const char* tried = "receive a message";
   if (most_descriptors > descriptors_per_message) most_descriptors = descriptors_per_message;
-  alignas(cmsghdr) char control[CMSG_SPACE(descriptors_per_message * sizeof(int)) + CMSG_SPACE(sizeof(ucred))];
-  for (;;) {
+  alignas(cmsghdr) char control[CMSG_SPACE(descriptors_per_message * sizeof(int))];
+  for (bool was_reset = false;;) {
     iovec part{buffer.data(), buffer.size()};
     msghdr message{};
     message.msg_iov = &part;
@@ -264,6 +264,11 @@ result<received> receive_message(int socket, std::span<std::byte> buffer, const 
     const auto count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (count < 0) {
       if (errno == EINTR) continue;
+      // Said once, when the peer went without reading all we sent. What it sent us before is still to be read.
+      if (errno == ECONNRESET && !was_reset) {
+        was_reset = true;
+        continue;
+      }
       if (errno != EAGAIN) return failure::from_errno(tried);
       auto ready = wait_readable(socket, until);
       if (!ready) return ready.reason();
@@ -293,7 +298,22 @@ result<received> receive_message(int socket, std::span<std::byte> buffer, const 
   }
 }
 
-void stop_sending(int socket) noexcept { shutdown(socket, SHUT_WR); }
+std::size_t peek(int socket, std::span<std::byte> buffer) noexcept {
+  const auto count = recv(socket, buffer.data(), buffer.size(), MSG_PEEK | MSG_DONTWAIT);
+  return count < 0 ? 0 : static_cast<std::size_t>(count);
+}
+
+bool is_over(int socket) noexcept {
+  char one;
+  return recv(socket, &one, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void shut_down(int socket) noexcept { shutdown(socket, SHUT_RDWR); }
+
+void set_close_on_exec(int descriptor, bool on) noexcept {
+  const int flags = fcntl(descriptor, F_GETFD);
+  if (flags >= 0) fcntl(descriptor, F_SETFD, on ? flags | FD_CLOEXEC : flags & ~FD_CLOEXEC);
+}
 
 result<std::size_t> send_buffer(int socket, std::size_t wanted) {
   int size = 0;

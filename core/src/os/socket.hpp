@@ -71,8 +71,13 @@ struct received {
 result<received> receive_message(int socket, std::span<std::byte> buffer, const deadline& until,
                                  std::size_t most_descriptors = descriptors_per_message);
 
-// No more sending; the peer reads what is in flight and then the end. Never fails in a way that matters.
-void stop_sending(int socket) noexcept;
+// The first bytes of the next packet, which stays where it is; 0 when there is none now, or the end.
+std::size_t peek(int socket, std::span<std::byte> buffer) noexcept;
+// True when the peer has closed and nothing is left to read.
+bool is_over(int socket) noexcept;
+// For all who share the socket: the peer reads what is in flight and then the end, and so do we.
+void shut_down(int socket) noexcept;
+void set_close_on_exec(int descriptor, bool on) noexcept;
 // The size of SO_SNDBUF: a packet must be smaller. At least `wanted` bytes are asked for first.
 result<std::size_t> send_buffer(int socket, std::size_t wanted);
 

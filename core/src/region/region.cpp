@@ -74,6 +74,13 @@ backing region::where() const noexcept { return state_->from().where; }
 const std::string& region::path() const noexcept { return state_->from().path; }
 std::string region::name() const { return state_->checked().head->name; }
 bool region::writable() const noexcept { return state_->writable(); }
+bool region::intact() const noexcept { return state_->intact(); }
+
+void region::check_intact() const {
+  if (!intact())
+    raise({error_kind::corrupt, "read " + path(), "the file was cut short since it was mapped, so some bytes are gone",
+           "Map it again; to replace a file that is in use, write a new one and rename it over the old"});
+}
 
 std::byte* region::writable_bytes() const {
   auto& mapping = state_->mapping();
@@ -98,7 +105,8 @@ bool region::diverged(std::size_t offset, std::size_t size) const {
   std::vector<std::byte> block(std::min<std::size_t>(size, 1 << 20));
   for (std::size_t done = 0; done < size; done += block.size()) {
     const auto part = std::span(block).first(std::min(block.size(), size - done));
-    if (!os::read_at(file->get(), part, offset + done)) return true;
+    const auto at = state_->offset_in_file(offset + done);
+    if (!at || !os::read_at(file->get(), part, *at)) return true;
     if (std::memcmp(part.data(), state_->mapping().data() + offset + done, part.size()) != 0) return true;
   }
   return false;
@@ -112,8 +120,10 @@ onecopy::private_view region::private_view(std::size_t offset, std::size_t size)
   // A mapping costs about as much as copying four pages, and one of the few that a process may have. What others may
   // write to can't be copied by mapping it: their writes would show through.
   if (size >= 4 * page_size && offset % page_size == 0 && !state_->writable()) {
-    if (auto file = state_->open_again()) {
-      auto mapped = os::mapping::map(file->get(), offset, size, os::map_mode::private_pages);
+    auto file = state_->open_again();
+    const auto at = state_->offset_in_file(offset);
+    if (file && at && *at % page_size == 0 && state_->from().where != backing::mapped_file) {
+      auto mapped = os::mapping::map(file->get(), *at, size, os::map_mode::private_pages);
       if (mapped && mapped->writable()) {
         const bool same = !state_->handed_out_writable() || [&] {
           auto copied = os::private_bytes(source, size);

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "base/arithmetic.hpp"
 #include "os/directory.hpp"
 #include "os/file.hpp"
 #include "os/system.hpp"
@@ -15,10 +16,21 @@ namespace onecopy::detail {
 
 result<std::shared_ptr<region_state>> region_state::map(int descriptor, std::uint64_t size, bool writable,
                                                         origin from) {
-  std::shared_ptr<region_state> state(new region_state);
   auto mapped = os::mapping::map(descriptor, 0, size, writable ? os::map_mode::shared : os::map_mode::private_pages);
   if (!mapped) return mapped.reason();
-  state->mapping_ = std::move(*mapped);
+  return adopt(*std::move(mapped), size, writable, std::move(from));
+}
+
+result<std::shared_ptr<region_state>> region_state::adopt(os::mapping mapped, std::uint64_t size, bool writable,
+                                                          origin from) {
+  std::shared_ptr<region_state> state(new region_state);
+  state->mapping_ = std::move(mapped);
+  if (from.where == backing::file || from.where == backing::mapped_file) {
+    // Before the first look: a file may be cut at any time.
+    auto guard = os::bus_guard::protect(state->mapping_.data(), round_up(state->mapping_.size(), page_size));
+    if (!guard) return guard.reason();
+    state->guard_ = std::move(*guard);
+  }
   auto checked = format::check({state->mapping_.data(), static_cast<std::size_t>(size)});
   if (!checked) return checked.reason();
   state->checked_ = *checked;
@@ -32,6 +44,7 @@ result<std::shared_ptr<region_state>> region_state::map(int descriptor, std::uin
 region_state::~region_state() {
   delete[] passed_.load();
   if (from_.key) registry::forget(*from_.key);
+  guard_ = {};
   mapping_ = {};  // gives the lock back
   if (!from_.locator.empty()) {
     remove_locator(*from_.store, from_.locator);
@@ -54,6 +67,22 @@ result<os::fd> region_state::open_again() const {
   // Removed or replaced meanwhile: the path names other bytes.
   if (info->st_dev != from_.device || info->st_ino != from_.inode) return gone;
   return again;
+}
+
+std::optional<std::uint64_t> region_state::offset_in_file(std::uint64_t offset) const noexcept {
+  if (offset < from_.front) return std::nullopt;
+  return offset - from_.front + from_.file_offset;
+}
+
+bool region_state::intact() const noexcept {
+  if (from_.where != backing::file && from_.where != backing::mapped_file) return true;
+  // A file loses its end first: touching the last page finds a cut that went unnoticed so far. A cut within that page
+  // shows in the file's size alone.
+  if (mapping_.size() > from_.front) (void)*const_cast<const volatile std::byte*>(mapping_.data() + mapping_.size() - 1);
+  if (guard_.was_hit()) return false;
+  auto info = os::status_of_path(from_.path);
+  if (!info || !*info || (*info)->st_dev != from_.device || (*info)->st_ino != from_.inode) return true;
+  return static_cast<std::uint64_t>((*info)->st_size) >= checked_.bytes - from_.front + from_.file_offset;
 }
 
 status region_state::check_once(std::uint32_t node, status (*check)(const format::checked_region&, std::uint32_t)) {

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "format/check.hpp"
 #include "onecopy/region.hpp"
+#include "os/bus_guard.hpp"
 #include "os/fd.hpp"
 #include "os/mapping.hpp"
 #include "region/directory.hpp"
@@ -27,10 +28,14 @@ class region_state {
     std::string locator;                     // memfd that handles can name: "<id>.at/<link>"
     std::optional<registry::key> key;        // under which the registry knows it
     std::uint64_t device = 0, inode = 0;
+    // backing::mapped_file: the bytes from `front` on are the file's, from `file_offset` on.
+    std::uint64_t front = 0, file_offset = 0;
   };
 
   // Checks what is mapped. `descriptor` must hold the shared lock already, and may be closed afterwards.
   static result<std::shared_ptr<region_state>> map(int descriptor, std::uint64_t size, bool writable, origin from);
+  // The same for a mapping that was made elsewhere; the region is its first `size` bytes.
+  static result<std::shared_ptr<region_state>> adopt(os::mapping mapped, std::uint64_t size, bool writable, origin from);
   ~region_state();
   region_state(const region_state&) = delete;
   region_state& operator=(const region_state&) = delete;
@@ -43,6 +48,19 @@ class region_state {
   // A descriptor of the bytes, read-only unless the region is writable, for another mapping or for sending.
   result<os::fd> open_again() const;
 
+  // Where byte `offset` of the region lies in what open_again() opens; nullopt for bytes that are in no file.
+  std::optional<std::uint64_t> offset_in_file(std::uint64_t offset) const noexcept;
+
+  // False once the file behind it was cut short: some bytes are zeros now that should be others.
+  bool intact() const noexcept;
+
+  // Something of the layers above that shall live as long as the region does in this process; the first one stays.
+  std::shared_ptr<void> companion() const noexcept { return std::atomic_load(&companion_); }
+  void keep_companion(std::shared_ptr<void> kept) noexcept {
+    std::shared_ptr<void> none;
+    std::atomic_compare_exchange_strong(&companion_, &none, std::move(kept));
+  }
+
   // True once somebody was given a pointer that can be written through.
   bool handed_out_writable() const noexcept { return handed_out_.load(std::memory_order_relaxed); }
   void note_handed_out() noexcept { handed_out_.store(true, std::memory_order_relaxed); }
@@ -54,6 +72,8 @@ class region_state {
   region_state() = default;
 
   os::mapping mapping_;
+  os::bus_guard guard_;  // of files, which others may cut; goes before the mapping
+  std::shared_ptr<void> companion_;
   format::checked_region checked_;
   object_id id_;
   std::string name_;

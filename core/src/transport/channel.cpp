@@ -1,0 +1,407 @@
+#include "onecopy/channel.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <mutex>
+
+#include "onecopy/store.hpp"
+#include "onecopy/writer.hpp"
+#include "os/socket.hpp"
+#include "os/system.hpp"
+#include "transport/carry.hpp"
+#include "transport/copies.hpp"
+#include "transport/packet.hpp"
+#include "transport/waiting.hpp"
+
+namespace onecopy {
+
+namespace wire = transport;
+
+// Collects the packets of one message.
+struct message_builder {
+  message made;
+  std::uint32_t number = 0;
+  bool begun = false;
+  std::optional<failure> bytes_failed;
+
+  void begin(std::uint32_t which) {
+    made = message();
+    bytes_failed.reset();
+    number = which;
+    begun = true;
+  }
+
+  void add(const wire::item& what, os::fd descriptor) {
+    auto object = wire::unpack(what, std::move(descriptor));
+    if ((what.flags & wire::item_is_bytes) != 0) {
+      if (object && object->kind() == node_kind::array && object->type() == dtype::raw) made.shared_bytes_ = *object;
+      else if (object) bytes_failed = failure{error_kind::corrupt, "receive a message", "its bytes are no bytes", ""};
+      else bytes_failed = object.reason();
+      return;
+    }
+    if (!object) {
+      const failure& why = object.reason();
+      made.failures_.emplace(made.objects_.size(),
+                             error(why.kind, "use object " + std::to_string(made.objects_.size()) + " of a message (" +
+                                                 why.tried + ")",
+                                   why.happened, why.remedy, why.os_error));
+      made.objects_.emplace_back();
+    } else {
+      made.objects_.push_back(*std::move(object));
+    }
+  }
+
+  message finish(std::string_view bytes) {
+    begun = false;
+    // Without its bytes a message means something else, so this fails all of it.
+    if (bytes_failed) raise(*bytes_failed);
+    made.inline_bytes_ = bytes;
+    return std::move(made);
+  }
+};
+
+std::span<const std::byte> message::bytes() const noexcept {
+  if (shared_bytes_) return {shared_bytes_.data(), static_cast<std::size_t>(shared_bytes_.size())};
+  return std::as_bytes(std::span(inline_bytes_));
+}
+std::string_view message::text() const noexcept {
+  return {reinterpret_cast<const char*>(bytes().data()), bytes().size()};
+}
+
+const value& message::object(std::size_t i) const {
+  if (i >= objects_.size())
+    throw error(error_kind::invalid_argument, "take object " + std::to_string(i) + " of a message",
+                "it has " + std::to_string(objects_.size()), "Ask size() first");
+  if (const auto at = failures_.find(i); at != failures_.end()) throw at->second;
+  return objects_[i];
+}
+const std::vector<value>& message::objects() const {
+  if (!failures_.empty()) throw failures_.begin()->second;
+  return objects_;
+}
+
+struct channel::impl {
+  explicit impl(const channel_options& chosen) : options(chosen) {}
+
+  os::fd socket;
+  channel_options options;
+  os::peer_identity creator;
+  std::atomic<bool> dead{false};  // what came was not a channel's: nothing more is sent or received
+
+  std::mutex sending;
+  std::uint32_t next_message = 1;
+
+  std::mutex receiving;
+  message_builder building;
+
+  mutable std::mutex knowing;
+  bool greeted = false;
+  std::optional<wire::hello> other;
+  bool other_in_our_store = false;
+
+  // ---- who is there
+
+  wire::hello myself() const {
+    wire::hello me;
+    me.user = static_cast<std::uint32_t>(os::user_id());
+    // A process without a usable store still sends and receives descriptors.
+    try {
+      me.host = store::host_id();
+      me.store = store::store_id();
+    } catch (const error&) {
+      me.store = object_id::random().text().substr(0, 16);  // nobody's
+    }
+    return me;
+  }
+
+  // Not when the channel is made: an end that is made here for a child must not say that the child is us.
+  void greet() {
+    {
+      const std::lock_guard held(knowing);
+      if (std::exchange(greeted, true)) return;
+    }
+    const auto packet = wire::write_hello(myself());
+    const std::span<const std::byte> piece = packet;
+    // A peer that is gone already shows at the first send or receive.
+    (void)os::send_message(socket.get(), std::span(&piece, 1), {}, os::deadline::in(0));
+  }
+
+  channel::peer_information peer() const {
+    channel::peer_information who;
+    who.process = creator.pid;
+    const std::lock_guard held(knowing);
+    if (other) {
+      who.known = true;
+      who.user = other->user;
+      who.same_store = other_in_our_store && options.assume != channel_options::peer::stranger;
+      return who;
+    }
+    who.user = creator.uid;
+    who.same_store = options.assume == channel_options::peer::same_store ||
+                     (options.assume == channel_options::peer::automatic && creator.uid == os::user_id());
+    return who;
+  }
+
+  void meet(wire::hello who) {
+    const wire::hello me = myself();
+    const std::lock_guard held(knowing);
+    other_in_our_store = who.user == me.user && who.host == me.host && who.store == me.store;
+    other = std::move(who);
+  }
+
+  bool knows_peer() const {
+    const std::lock_guard held(knowing);
+    return other.has_value();
+  }
+
+  // ---- waiting
+
+  bool wait(bool for_reading, const os::deadline& until) {
+    return wire::wait(socket.get(), for_reading, until, options.check_interrupt);
+  }
+
+  [[noreturn]] void give_up(const failure& why) {
+    dead = true;
+    os::shut_down(socket.get());  // the other end sees a closed channel, not silence
+    raise(why);
+  }
+
+  void require_alive(const char* tried) const {
+    if (dead)
+      throw error(error_kind::peer_closed, tried, "the channel was closed, as the other end did not speak as a channel",
+                  "Open a new one");
+  }
+
+  // ---- sending
+
+  void put(std::span<const std::byte> head, std::string_view bytes, std::span<const os::fd> descriptors,
+           const os::deadline& until) {
+    const std::array<std::span<const std::byte>, 2> pieces = {head, std::as_bytes(std::span(bytes))};
+    std::vector<int> numbers;
+    for (const auto& one : descriptors) numbers.push_back(one.get());
+    for (;;) {
+      auto sent = os::send_message(socket.get(), pieces, numbers, os::deadline::in(0));
+      if (sent) return;
+      // Too many descriptors under way is the same as a full socket, but nothing can be waited for.
+      const bool flooded = sent.reason().kind == error_kind::busy;
+      if (!flooded && sent.reason().kind != error_kind::timeout) raise(sent.reason());
+      if (until.passed()) raise(sent.reason());
+      if (flooded) pause();
+      else if (!wait(false, until)) raise(sent.reason());
+    }
+  }
+  void pause() {
+    if (options.check_interrupt) options.check_interrupt();
+    (void)os::wait_readable(-1, os::deadline::in(0.001));  // of no descriptor: sleeps
+  }
+
+  wire::terms terms() {
+    look_for_hello();
+    return {peer().same_store, std::min<std::size_t>(options.inline_limit, wire::blob_limit)};
+  }
+
+  // A sender that never receives would not read what the other end says of itself.
+  void look_for_hello() {
+    if (knows_peer()) return;
+    const std::unique_lock held(receiving, std::try_to_lock);
+    std::array<std::byte, sizeof(wire::packet_header)> beginning;
+    if (!held || !wire::begins_as_hello(std::span(beginning.data(), os::peek(socket.get(), beginning)))) return;
+    (void)take_packet(os::deadline::in(0));
+  }
+
+  void send(std::span<const value> objects, std::string_view bytes, double timeout, const std::source_location& from) {
+    require_alive("send over a channel");
+    const os::deadline until = os::deadline::in(timeout);
+    const std::lock_guard held(sending);
+    greet();
+    const wire::terms with = terms();
+    if (bytes.size() > wire::bytes_limit) return send_many_bytes(objects, bytes, with, until, from);
+    if (!bytes.empty()) wire::note_copy(bytes.size(), "sent as bytes over a channel", from);
+    send_items(objects, bytes, value(), with, until, from);
+  }
+
+  void send_many_bytes(std::span<const value> objects, std::string_view bytes, const wire::terms& with,
+                       const os::deadline& until, const std::source_location& from) {
+    wire::note_copy(bytes.size(), "sent as bytes over a channel", from);
+    writer w;
+    w.array(w.root(), {.type = dtype::raw, .count = bytes.size()}, bytes.data());
+    send_items(objects, {}, value(w.publish({.where = backing::memfd})), with, until, from);
+  }
+
+  void send_items(std::span<const value> objects, std::string_view bytes, const value& many_bytes,
+                  const wire::terms& with, const os::deadline& until, const std::source_location& from) {
+    const std::uint32_t number = next_message++;
+    std::vector<wire::item> items;
+    std::vector<os::fd> descriptors;
+    std::size_t size = sizeof(wire::packet_header);
+    std::uint8_t first = wire::flag_first;
+    const auto flush = [&](std::uint8_t last) {
+      const std::string_view tail = last != 0 ? bytes : std::string_view();
+      put(wire::write_packet(static_cast<std::uint8_t>(first | last), number, items, tail.size()), tail, descriptors, until);
+      items.clear();
+      descriptors.clear();
+      size = sizeof(wire::packet_header);
+      first = 0;
+    };
+    const auto add = [&](const value& object, std::uint8_t flags) {
+      auto carried = wire::pack(object, with, from);
+      if (!carried && carried.reason().os_error == EMFILE && !descriptors.empty()) {
+        flush(0);  // what was collected so far takes the descriptors that are missing now
+        carried = wire::pack(object, with, from);
+      }
+      wire::carried one = unwrap(std::move(carried));
+      one.what.flags = flags;
+      const bool full = size + one.what.size() + bytes.size() > wire::packet_limit;
+      if (!items.empty() && (full || descriptors.size() == os::descriptors_per_message)) flush(0);
+      size += one.what.size();
+      items.push_back(std::move(one.what));
+      if (one.descriptor.valid()) descriptors.push_back(std::move(one.descriptor));
+    };
+    if (many_bytes) add(many_bytes, wire::item_is_bytes);
+    for (const value& object : objects) add(object, 0);
+    flush(wire::flag_last);
+  }
+
+  // ---- receiving; the caller holds `receiving`
+
+  // Takes one packet. Nothing when it was no end of a message. Throws timeout when there is none.
+  std::optional<message> take_packet(const os::deadline& until) {
+    static thread_local std::vector<std::byte> buffer(wire::packet_limit);
+    auto got = os::receive_message(socket.get(), buffer, os::deadline::in(0));
+    while (!got && got.reason().kind == error_kind::timeout) {
+      if (until.passed() || !wait(true, until)) raise(got.reason());
+      got = os::receive_message(socket.get(), buffer, os::deadline::in(0));
+    }
+    os::received in = unwrap(std::move(got));
+    if (in.end) throw error(error_kind::peer_closed, "receive from a channel", "the other end is closed or its process has ended");
+    if (in.truncated) give_up({error_kind::corrupt, "receive from a channel", "a packet is larger than any channel's", ""});
+    auto taken = wire::read_packet(std::span(buffer.data(), in.size));
+    if (!taken) give_up(taken.reason());
+    if (taken->kind == wire::packet_kind::hello) {
+      meet(std::move(taken->who));
+      return {};
+    }
+    if (!knows_peer()) give_up({error_kind::corrupt, "receive from a channel", "the other end did not say who it is", ""});
+    return take_message_packet(*taken, in);
+  }
+
+  std::optional<message> take_message_packet(wire::packet& taken, os::received& in) {
+    if ((taken.flags & wire::flag_first) != 0) building.begin(taken.message);  // an unfinished one was given up
+    if (!building.begun || building.number != taken.message)
+      give_up({error_kind::corrupt, "receive from a channel", "the middle of a message came without its beginning", ""});
+    if (building.made.objects_.size() + taken.items.size() > wire::items_in_message)
+      give_up({error_kind::corrupt, "receive from a channel", "a message has more objects than any may have", ""});
+    std::size_t next = 0;
+    for (const wire::item& one : taken.items) {
+      os::fd descriptor;
+      if (one.has_descriptor() && next < in.descriptors.size()) descriptor = std::move(in.descriptors[next++]);
+      building.add(one, std::move(descriptor));
+    }
+    if ((taken.flags & wire::flag_last) == 0) return {};
+    return building.finish(taken.bytes);
+  }
+};
+
+channel::channel(std::unique_ptr<impl> made) noexcept : impl_(std::move(made)) {}
+channel::channel() noexcept = default;
+channel::channel(channel&&) noexcept = default;
+channel& channel::operator=(channel&&) noexcept = default;
+channel::~channel() = default;
+
+channel::channel(int descriptor, const channel_options& options) : impl_(std::make_unique<impl>(options)) {
+  const auto kind = unwrap(os::kind_of_socket(descriptor));
+  if (kind != os::socket_kind::packet)
+    throw error(error_kind::invalid_argument, "make a channel of descriptor " + std::to_string(descriptor),
+                "its socket does not keep messages apart",
+                "Make it with channel::pair(), a listener, or socketpair(AF_UNIX, SOCK_SEQPACKET)");
+  impl_->creator = unwrap(os::peer_of(descriptor));
+  // Larger than the usual 200 KB: a message of many objects then goes out without waiting for the receiver.
+  (void)os::send_buffer(descriptor, std::size_t{1} << 20);
+  os::set_close_on_exec(descriptor, true);
+  impl_->socket.reset(descriptor);
+}
+
+std::pair<channel, channel> channel::pair(const channel_options& options) {
+  auto ends = unwrap(os::socket_pair());
+  channel first(ends.first.get(), options);
+  (void)ends.first.release();
+  channel second(ends.second.get(), options);
+  (void)ends.second.release();
+  return {std::move(first), std::move(second)};
+}
+
+channel channel::connect(const std::string& path, double timeout, const channel_options& options) {
+  os::fd made = unwrap(os::connect_to(path, os::deadline::in(timeout)));
+  channel connected(made.get(), options);
+  (void)made.release();
+  connected.impl_->greet();
+  return connected;
+}
+
+void channel::greet() { impl_->greet(); }
+
+channel::impl& channel::open_or_throw(const char* tried) const {
+  if (!impl_ || !impl_->socket.valid())
+    throw error(error_kind::invalid_argument, tried, "the channel is closed", "Open a new one");
+  return *impl_;
+}
+
+void channel::send(std::string_view bytes, double timeout, const std::source_location& from) {
+  open_or_throw("send over a channel").send({}, bytes, timeout, from);
+}
+void channel::send(const value& object, std::string_view bytes, double timeout, const std::source_location& from) {
+  open_or_throw("send over a channel").send(std::span(&object, 1), bytes, timeout, from);
+}
+void channel::send(std::span<const value> objects, std::string_view bytes, double timeout,
+                   const std::source_location& from) {
+  open_or_throw("send over a channel").send(objects, bytes, timeout, from);
+}
+
+message channel::receive(double timeout) {
+  impl& self = open_or_throw("receive from a channel");
+  self.require_alive("receive from a channel");
+  const os::deadline until = os::deadline::in(timeout);
+  const std::lock_guard held(self.receiving);
+  self.greet();
+  for (;;)
+    if (auto whole = self.take_packet(until)) return *std::move(whole);
+}
+
+std::optional<message> channel::try_receive() {
+  try {
+    return receive(0);
+  } catch (const error& e) {
+    if (e.kind() == error_kind::timeout) return {};
+    throw;
+  }
+}
+
+int channel::descriptor() const noexcept { return impl_ ? impl_->socket.get() : -1; }
+
+channel::peer_information channel::peer() const {
+  impl& self = open_or_throw("ask who is at the other end");
+  self.look_for_hello();
+  return self.peer();
+}
+
+channel::peer_information channel::wait_for_peer(double timeout) {
+  impl& self = open_or_throw("wait for the other end");
+  self.require_alive("wait for the other end");
+  self.greet();
+  const os::deadline until = os::deadline::in(timeout);
+  const std::lock_guard held(self.receiving);
+  // Its greeting is always the first that comes.
+  if (!self.knows_peer()) (void)self.take_packet(until);
+  return self.peer();
+}
+
+void channel::close() noexcept {
+  if (impl_) impl_->socket.reset();
+}
+
+int channel::release() { return open_or_throw("give up a channel's descriptor").socket.release(); }
+
+}  // namespace onecopy

@@ -1,0 +1,20 @@
+// A sealed copy of a region, for receivers who can't attach to the original or shall not trust it.
+#pragma once
+
+#include <memory>
+#include <source_location>
+
+#include "base/result.hpp"
+#include "os/fd.hpp"
+
+namespace onecopy::detail {
+class region_state;
+}
+
+namespace onecopy::transport {
+
+// A read-only descriptor of sealed memory with the region's bytes as they were published. Made once for a region and
+// kept as long as the region lives in this process, so that a thousand receivers cost one copy.
+result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const std::source_location& from);
+
+}  // namespace onecopy::transport
