@@ -171,7 +171,7 @@ void planner::array(std::uint32_t item, const value& v, attribute_pairs& derived
                       v.type() == dtype::complex128 || v.type() == dtype::raw ||
                       (v.type() == dtype::int64 && rule == conversion_rule::number);
   const bool same_number = rule == conversion_rule::number || (rule == conversion_rule::scaled && scale == 1);
-  const bool sentinels = !v.validity() || v.attribute("onecopy.na");
+  const bool sentinels = !v.validity() || v.least_is_missing();
   SEXPTYPE type = r_type_for(v.type(), rule);
   if (v.type() == dtype::int32 && same_number) type = INTSXP;
   if (type == NILSXP)
@@ -207,7 +207,7 @@ void planner::categorical(std::uint32_t item, const value& v, attribute_pairs& d
     derived.push_back({"levels", levels});
   }
   derived.push_back({"class", v.ordered() ? texts({"ordered", "factor"}) : texts({"factor"})});
-  if (v.type() == dtype::int32 && v.code_base() == 1 && (!v.validity() || v.attribute("onecopy.na"))) {
+  if (v.type() == dtype::int32 && v.code_base() == 1 && !v.validity()) {
     planned& p = at(item);
     p.type = INTSXP;
     p.data = v.data();

@@ -165,7 +165,7 @@ void describer::opaque(slot at, SEXP x, const char* what) {
   out_.opaque(at, "r-serialize", {reinterpret_cast<const std::byte*>(RAW(bytes)), static_cast<std::size_t>(XLENGTH(bytes))});
 }
 
-void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bool mark_s4, bool mark_na) {
+void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bool mark_s4) {
   std::vector<std::pair<const char*, SEXP>> all;
   auto is_implied = [&](SEXP symbol) {
     for (SEXP i : implied)
@@ -182,7 +182,6 @@ void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bo
     all.emplace_back(CHAR(PRINTNAME(TAG(a))), item);
   }
   if (mark_s4) all.emplace_back("onecopy.s4", R_NilValue);
-  if (mark_na) all.emplace_back("onecopy.na", R_NilValue);
   if (all.empty()) return;
   std::vector<std::string_view> names;
   for (const auto& entry : all) names.emplace_back(own(entry.first));

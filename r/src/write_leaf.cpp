@@ -129,7 +129,7 @@ time_unit unit_of_difftime(SEXP x) {
 
 }  // namespace
 
-// Python and Arrow don't know R's NA in integers, so a bitmap says it again. Null: nothing is missing.
+// Arrow doesn't know R's NA in integers, so a bitmap says it again and Python needs to make none. Null: nothing is missing.
 const std::uint8_t* describer::missing_bitmap(SEXP x, bool as_int64) {
   if (ALTREP(x) && TYPEOF(x) == INTSXP && INTEGER_NO_NA(x)) return nullptr;
   const R_xlen_t n = XLENGTH(x);
@@ -237,9 +237,12 @@ void describer::vector(slot at, SEXP x) {
     int64 = true;
     implied.push_back(R_ClassSymbol);
   }
-  if (TYPEOF(x) == INTSXP || int64) spec.validity = missing_bitmap(x, int64);
+  if (TYPEOF(x) == INTSXP || int64) {
+    spec.least_is_missing = true;
+    spec.validity = missing_bitmap(x, int64);
+  }
   numbers(at, x, spec);
-  attributes(at, x, implied, IS_S4_OBJECT(x), spec.validity != nullptr);
+  attributes(at, x, implied, IS_S4_OBJECT(x));
 }
 
 bool describer::factor(slot at, SEXP x) {
