@@ -25,13 +25,12 @@ R_altrep_class_t class_for(std::uint8_t type) {
 
 void* data_pointer(SEXP x, Rboolean writable) {
   view_state* s = state_of(x);
-  if (writable && s->ref && !s->ref->region.writable() && !s->ref->pointer_given->load(std::memory_order_relaxed)) {
+  if (writable && s->ref && !s->ref->region.writable()) {
     // Most callers only read through it. What is written stays in this process, page by page.
     entry([&] {
       s->data = s->ref->region.writable_bytes() + s->offset;
       return R_NilValue;
     });
-    s->ref->pointer_given->store(true);
   }
   return s->data;
 }

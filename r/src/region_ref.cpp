@@ -1,4 +1,3 @@
-#include <map>
 #include <memory>
 
 #include "view.hpp"
@@ -26,23 +25,10 @@ SEXP empty_pointer(const char* tag, R_CFinalizer_t drop) {
   });
 }
 
-// A region is mapped once in a process, so a writable pointer given by one view concerns all of them.
-std::shared_ptr<std::atomic<bool>> pointer_given_flag(const onecopy::region& region) {
-  static std::map<const void*, std::weak_ptr<std::atomic<bool>>> flags;
-  std::erase_if(flags, [](const auto& entry) { return entry.second.expired(); });
-  auto& slot = flags[region.state().get()];
-  auto flag = slot.lock();
-  if (!flag) {
-    flag = std::make_shared<std::atomic<bool>>(false);
-    slot = flag;
-  }
-  return flag;
-}
-
 }  // namespace
 
 SEXP new_region_pointer(const onecopy::region& region, bool creator) {
-  auto ref = std::make_unique<region_ref>(region_ref{region, creator, pointer_given_flag(region)});
+  auto ref = std::make_unique<region_ref>(region_ref{region, creator});
   SEXP pointer = empty_pointer("onecopy_region", drop_region);
   R_SetExternalPtrAddr(pointer, ref.release());
   return pointer;
@@ -86,7 +72,7 @@ bool diverged(SEXP view) {
   if (is_converted_view(view)) return converted_diverged(view);
   if (is_string_view(view)) return strings_diverged(view);
   const onecopy::region& region = s->ref->region;
-  return !region.writable() && s->ref->pointer_given->load() && region.diverged(s->offset, s->bytes);
+  return region.diverged(s->offset, s->bytes);
 }
 
 void report_copy(SEXP view, const char* why) {

@@ -15,8 +15,6 @@ namespace ocr {
 struct region_ref {
   onecopy::region region;
   bool creator = false;  // made by share() in this process
-  // True once somebody was given a writable pointer: only then can our pages differ from the shared ones.
-  std::shared_ptr<std::atomic<bool>> pointer_given;
 };
 
 // Pages copied on write for one R vector.
