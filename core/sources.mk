@@ -37,9 +37,11 @@ ONECOPY_CORE_SOURCES = \
   src/region/state.cpp \
   src/region/store.cpp \
   src/object/dictionary.cpp \
+  src/object/named_queue.cpp \
   src/object/output.cpp \
   src/object/plan.cpp \
   src/object/record.cpp \
+  src/object/shared_record.cpp \
   src/object/text.cpp \
   src/object/value.cpp \
   src/object/writer.cpp \

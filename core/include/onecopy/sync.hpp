@@ -3,5 +3,6 @@
 
 #include "onecopy/coordination.hpp"
 #include "onecopy/lock.hpp"
+#include "onecopy/named.hpp"
 #include "onecopy/queue.hpp"
 #include "onecopy/waiting.hpp"

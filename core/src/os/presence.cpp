@@ -12,7 +12,8 @@
 #include <utility>
 
 #include "base/arithmetic.hpp"
-#include "os/file.hpp"
+#include "os/directory.hpp"
+#include "os/fd.hpp"
 #include "os/system.hpp"
 
 namespace onecopy::os {
@@ -54,8 +55,12 @@ void presence::unmap(void* page) noexcept {
 void presence::forget() noexcept { page_ = nullptr; }
 
 result<presence> presence::enter(int descriptor, std::uint64_t number) {
-  auto own = reopen_for_reading(descriptor);
-  if (!own) return own.reason();
+  auto own = reopen(descriptor, O_RDONLY);
+  if (!own) {
+    auto reason = std::move(own).reason();
+    if (reason.os_error == ENOENT) reason.remedy = "Mount /proc: onecopy needs it to watch the owners of locks";
+    return reason;
+  }
   // A shared lock, because an exclusive one would need a descriptor that can write.
   auto range = byte_of(number, F_RDLCK);
   if (fcntl(own->get(), F_OFD_SETLK, &range) != 0) {
@@ -83,13 +88,6 @@ bool is_present(int descriptor, std::uint64_t number) noexcept {
   const bool answered = fcntl(descriptor, F_OFD_GETLK, &range) == 0;
   errno = saved;
   return !answered || range.l_type != F_UNLCK;
-}
-
-result<fd> reopen_for_reading(int descriptor) {
-  auto again = open_file("/proc/self/fd/" + std::to_string(descriptor), O_RDONLY);
-  if (!again && again.reason().os_error == ENOENT)
-    again.reason().remedy = "Mount /proc: onecopy needs it to watch the owners of locks";
-  return again;
 }
 
 std::uint64_t fork_epoch() noexcept {

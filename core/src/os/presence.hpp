@@ -10,7 +10,6 @@
 #include <mutex>
 
 #include "base/result.hpp"
-#include "os/fd.hpp"
 
 namespace onecopy::os {
 
@@ -39,9 +38,6 @@ class presence {
 // True if some process is present on the file of `descriptor` under `number`. A quarter of a microsecond. When the
 // kernel gives no answer, true: taking a lock away from the living is worse than waiting.
 bool is_present(int descriptor, std::uint64_t number) noexcept;
-
-// Another open file description of the same file: position, locks and lifetime are its own. Needs /proc.
-result<fd> reopen_for_reading(int descriptor);
 
 // A number that changes in a forked child and stays the same otherwise; never 0 once fork_epoch_begin() was called.
 // A plain load, for fast paths.

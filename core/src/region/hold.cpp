@@ -170,7 +170,8 @@ result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trust
   // Only for holders() to count. A sender who holds the exclusive lock must not make the receiver wait.
   (void)os::try_lock_shared(own->get());
   region_state::origin from{.where = backing::memfd};
-  if (static_cast<std::uint64_t>(info->st_size) >= 64 * page_size && allowance.grant()) {
+  // Who takes part in the locks of a mutable object needs one, too.
+  if (writable || (static_cast<std::uint64_t>(info->st_size) >= 64 * page_size && allowance.grant())) {
     if (auto kept = os::reopen(own->get(), writable ? O_RDWR : O_RDONLY)) from.descriptor = std::move(*kept);
   }
   return map_locked(std::move(*own), writable, std::move(from));

@@ -1,11 +1,14 @@
 #include "sync/participant.hpp"
 
+#include <fcntl.h>
+
 #include <array>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <utility>
 
+#include "os/directory.hpp"
 #include "os/file.hpp"
 #include "os/system.hpp"
 
@@ -69,7 +72,7 @@ std::shared_ptr<participant> take_part(int descriptor) {
     if (found) return found;
   }
   std::erase_if(map, [](const auto& entry) { return entry.second.expired(); });
-  found = std::make_shared<participant>(unwrap(os::reopen_for_reading(descriptor)));
+  found = std::make_shared<participant>(unwrap(os::reopen(descriptor, O_RDONLY)));
   map.emplace(key, found);
   return found;
 }
