@@ -16,7 +16,7 @@ namespace test {
 class shared_memory {
  public:
   explicit shared_memory(std::size_t size) : file_(onecopy::unwrap(onecopy::os::make_memfd("test"))) {
-    onecopy::unwrap(onecopy::os::reserve(file_.get(), size));
+    onecopy::unwrap(onecopy::os::reserve(file_.get(), 0, size));
     map_ = onecopy::unwrap(onecopy::os::mapping::map(file_.get(), 0, size, onecopy::os::map_mode::shared));
     who_ = onecopy::take_part(file_.get());
   }

@@ -31,7 +31,8 @@ Primitive open_shared(std::string_view name, const typename Primitive::state_typ
 template <class Primitive>
 Primitive open_in_file(const std::string& path, const typename Primitive::state_type& first = {},
                        missing what = missing::make) {
-  return primitive_in<Primitive>(raw_record::open(path, record_type_of<typename Primitive::state_type>(), &first, what));
+  return primitive_in<Primitive>(
+      raw_record::open(path, record_type_of<typename Primitive::state_type>(), &first, what));
 }
 
 // An existing queue keeps its shape; see queue::slots and queue::message_bytes.

@@ -2,7 +2,7 @@
 //
 //     auto state = onecopy::record<Foo>::open("state.foo");       // or ::shared("such_foo"), or ::make()
 //     state->bar = 31337;                                         // every process sees it at once
-//     { auto held = state.locked(); held->bar++; held->baz--; }   // both or neither, for whoever locks or takes snapshots
+//     { auto held = state.locked(); held->bar++; held->baz--; }  // both or neither, for all who lock or use snapshots
 //     Foo both = state.snapshot();
 //
 // The file or object says what it holds. If name, size or a field is not what this program means, opening it throws

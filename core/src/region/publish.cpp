@@ -137,18 +137,23 @@ class user_file final : public region_file {
   }
 
   status begin() {
-    const std::string temporary = what_.options.path + ".new-" + random_id().text();
-    auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-    if (!file) return file.reason();
-    file_ = std::move(*file);
-    temporary_ = temporary;
+    const std::string& path = what_.options.path;
+    if (what_.options.replace || !begin_unnamed(path)) {
+      const std::string temporary = path + ".new-" + random_id().text();
+      auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+      if (!file) return file.reason();
+      file_ = std::move(*file);
+      temporary_ = temporary;
+    }
     return os::reserve(file_.get(), 0, what_.bytes);
   }
 
   result<std::shared_ptr<region_state>> commit() override {
     if (auto stored = os::sync_file(file_.get()); !stored) return stored.reason();
     const std::string& path = what_.options.path;
-    if (what_.options.replace) {
+    if (temporary_.empty()) {
+      if (auto placed = os::link_unnamed(file_.get(), AT_FDCWD, path); !placed) return placed.reason();
+    } else if (what_.options.replace) {
       if (auto placed = os::rename_at(AT_FDCWD, temporary_, path); !placed) return placed.reason();
       temporary_.clear();
     } else if (auto placed = os::hard_link(AT_FDCWD, temporary_, path); !placed) {
@@ -158,6 +163,16 @@ class user_file final : public region_file {
   }
 
  private:
+  // What replaces nothing can be without a name until it is whole: then a killed writer leaves nothing.
+  bool begin_unnamed(const std::string& path) {
+    const auto slash = path.rfind('/');
+    auto folder = os::open_file(slash == path.npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
+    if (!folder) return false;
+    auto unnamed = os::open_unnamed(folder->get(), 0666);
+    if (unnamed) file_ = std::move(*unnamed);
+    return unnamed.ok();
+  }
+
   request what_;
   std::string temporary_;
 };

@@ -23,7 +23,8 @@ class patience {
   explicit patience(const waiting& how_long)
       : how_long_(how_long), endless_(!(how_long.seconds >= 0 && how_long.seconds < 1e9)) {
     if (!endless_ && how_long.seconds > 0)
-      end_ = clock::now() + std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(how_long.seconds));
+      end_ = clock::now() +
+             std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(how_long.seconds));
   }
 
   bool may_wait() const noexcept { return endless_ || how_long_.seconds > 0; }

@@ -96,7 +96,7 @@ TEST_F(File, WritingToAReadOnlyDescriptorFails) {
 TEST_F(File, ReservingGrowsTheFileAndKeepsWhatItHas) {
   os::fd own = make("a");
   ASSERT_TRUE(os::write_at(own.get(), numbered(10), 0).ok());
-  ASSERT_TRUE(os::reserve(own.get(), 1'000'000).ok());
+  ASSERT_TRUE(os::reserve(own.get(), 0, 1'000'000).ok());
   EXPECT_EQ(os::status_of(own.get(), "a")->st_size, 1'000'000);
   std::vector<std::byte> back(10);
   ASSERT_TRUE(os::read_at(own.get(), back, 0).ok());
@@ -105,8 +105,8 @@ TEST_F(File, ReservingGrowsTheFileAndKeepsWhatItHas) {
 
 TEST_F(File, ReservingTheImpossibleIsAFailure) {
   os::fd own = make("a");
-  EXPECT_FALSE(os::reserve(own.get(), std::uint64_t{1} << 62).ok());
-  EXPECT_FALSE(os::reserve(own.get(), ~std::uint64_t{0}).ok());
+  EXPECT_FALSE(os::reserve(own.get(), 0, std::uint64_t{1} << 62).ok());
+  EXPECT_FALSE(os::reserve(own.get(), 0, ~std::uint64_t{0}).ok());
 }
 
 TEST_F(File, StatusDoesNotFollowLinks) {

@@ -92,7 +92,7 @@ TEST_F(Mapping, CountsThePagesThatWereWritten) {
 // More separate runs than one answer of the kernel holds.
 TEST_F(Mapping, CountsManyScatteredPages) {
   constexpr std::size_t many = 4000;
-  ASSERT_TRUE(os::reserve(file.get(), many * page_size).ok());
+  ASSERT_TRUE(os::reserve(file.get(), 0, many * page_size).ok());
   auto made = mapping::map(file.get(), 0, many * page_size, map_mode::private_pages);
   ASSERT_TRUE(made.ok());
   for (std::size_t page = 0; page < many; page += 2) made->data()[page * page_size] = std::byte{1};
@@ -135,18 +135,18 @@ TEST(Memfd, SealsFreezeBytesAndSize) {
   auto made = os::make_memfd("test");
   ASSERT_TRUE(made.ok());
   EXPECT_FALSE(os::is_sealed(made->get()));
-  ASSERT_TRUE(os::reserve(made->get(), page_size).ok());
+  ASSERT_TRUE(os::reserve(made->get(), 0, page_size).ok());
   ASSERT_TRUE(os::seal(made->get()).ok());
   EXPECT_TRUE(os::is_sealed(made->get()));
   EXPECT_FALSE(os::write_at(made->get(), std::vector<std::byte>(1), 0).ok());
-  EXPECT_FALSE(os::reserve(made->get(), 2 * page_size).ok());
+  EXPECT_FALSE(os::reserve(made->get(), 0, 2 * page_size).ok());
   EXPECT_NE(ftruncate(made->get(), 0), 0);
   EXPECT_FALSE(os::seal(made->get()).ok()) << "seals are sealed too";
 }
 
 TEST(Memfd, SizeSealsLeaveTheBytesWritable) {
   auto made = os::make_memfd("test");
-  ASSERT_TRUE(os::reserve(made->get(), page_size).ok());
+  ASSERT_TRUE(os::reserve(made->get(), 0, page_size).ok());
   ASSERT_TRUE(os::seal_size(made->get()).ok());
   EXPECT_TRUE(os::is_size_sealed(made->get()));
   EXPECT_FALSE(os::is_sealed(made->get()));
@@ -156,7 +156,7 @@ TEST(Memfd, SizeSealsLeaveTheBytesWritable) {
 
 TEST(Memfd, CannotBeSealedWhileSomebodyMayWrite) {
   auto made = os::make_memfd("test");
-  ASSERT_TRUE(os::reserve(made->get(), page_size).ok());
+  ASSERT_TRUE(os::reserve(made->get(), 0, page_size).ok());
   auto writer = mapping::map(made->get(), 0, page_size, map_mode::shared);
   ASSERT_TRUE(writer.ok());
   auto sealed = os::seal(made->get());

@@ -154,7 +154,7 @@ TEST(ForkEpoch, IsAnotherOneInAForkedChild) {
 class Futex : public testing::Test {
  protected:
   Futex() : file(unwrap(os::make_memfd("futex"))) {
-    unwrap(os::reserve(file.get(), 4096));
+    unwrap(os::reserve(file.get(), 0, 4096));
     map = unwrap(os::mapping::map(file.get(), 0, 4096, os::map_mode::shared));
     word = reinterpret_cast<std::uint32_t*>(map.data());
   }

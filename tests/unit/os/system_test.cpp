@@ -54,7 +54,7 @@ class Locks : public testing::Test {
     auto made = os::open_file(folder / "a", O_RDWR | O_CREAT, 0600);
     ASSERT_TRUE(made.ok());
     file = *std::move(made);
-    ASSERT_TRUE(os::reserve(file.get(), page_size).ok());
+    ASSERT_TRUE(os::reserve(file.get(), 0, page_size).ok());
     info = *os::status_of(file.get(), "a");
   }
   std::size_t count() { return os::count_locks(info.st_dev, info.st_ino); }
