@@ -11,6 +11,7 @@ ONECOPY_CORE_SOURCES = \
   src/os/memfd.cpp \
   src/os/presence.cpp \
   src/os/probe.cpp \
+  src/os/range_lock.cpp \
   src/os/socket.cpp \
   src/os/system.cpp \
   src/format/check.cpp \
@@ -45,6 +46,8 @@ ONECOPY_CORE_SOURCES = \
   src/object/text.cpp \
   src/object/value.cpp \
   src/object/writer.cpp \
+  src/transport/cache.cpp \
+  src/transport/cache_directory.cpp \
   src/transport/carry.cpp \
   src/transport/channel.cpp \
   src/transport/copies.cpp \

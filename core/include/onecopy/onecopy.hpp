@@ -2,6 +2,7 @@
 #pragma once
 
 #include "onecopy/array.hpp"
+#include "onecopy/cache.hpp"
 #include "onecopy/channel.hpp"
 #include "onecopy/error.hpp"
 #include "onecopy/handle.hpp"

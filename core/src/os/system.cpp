@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <map>
 
 #include "base/hash.hpp"
 #include "os/file.hpp"
@@ -111,20 +112,30 @@ std::uint64_t descriptor_limit() {
 }
 
 std::size_t count_locks(std::uint64_t device, std::uint64_t inode) {
+  const file_identity one{device, inode};
+  return count_locks(std::span(&one, 1)).front();
+}
+
+std::vector<std::size_t> count_locks(std::span<const file_identity> files) {
+  std::vector<std::size_t> counts(files.size(), 0);
+  if (files.empty()) return counts;
+  std::map<file_identity, std::size_t> found;
+  for (const auto& file : files) found[file] = 0;
   auto text = read_whole("/proc/locks", std::size_t{1} << 28);
-  if (!text) return 0;
-  char wanted[64];
-  std::snprintf(wanted, sizeof wanted, " %02x:%02x:%" PRIu64 " ", major(device), minor(device), inode);
-  std::size_t count = 0;
+  if (!text) return counts;
   for (std::size_t line = 0; line < text->size();) {
     std::size_t end = text->find('\n', line);
     if (end == std::string::npos) end = text->size();
-    const std::string_view row(text->data() + line, end - line);
-    // "->" marks somebody who waits for a lock.
-    if (row.find("FLOCK") != row.npos && row.find("->") == row.npos && row.find(wanted) != row.npos) ++count;
+    // 12: FLOCK  ADVISORY  READ 4711 00:1b:56 0 EOF      a "->" before FLOCK marks somebody who waits for a lock
+    const std::string row(text->data() + line, end - line);
+    unsigned high = 0, low = 0;
+    std::uint64_t inode = 0;
+    if (std::sscanf(row.c_str(), "%*[0-9:] FLOCK %*s %*s %*s %x:%x:%" SCNu64, &high, &low, &inode) == 3)
+      if (const auto at = found.find({makedev(high, low), inode}); at != found.end()) ++at->second;
     line = end + 1;
   }
-  return count;
+  for (std::size_t i = 0; i < files.size(); ++i) counts[i] = found[files[i]];
+  return counts;
 }
 
 }  // namespace onecopy::os

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstddef>
+#include <compare>
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -29,5 +31,11 @@ std::uint64_t mapping_limit();     // vm.max_map_count
 std::uint64_t descriptor_limit();  // RLIMIT_NOFILE, soft
 // flock(2) holders of an inode, by /proc/locks, as seen from this pid namespace; 0 where it isn't there.
 std::size_t count_locks(std::uint64_t device, std::uint64_t inode);
+// The same for many at the price of one.
+struct file_identity {
+  std::uint64_t device = 0, inode = 0;
+  auto operator<=>(const file_identity&) const = default;
+};
+std::vector<std::size_t> count_locks(std::span<const file_identity> files);
 
 }  // namespace onecopy::os
