@@ -13,13 +13,8 @@ namespace {
 // Deeper than any honest object; R's own recursion would end the process.
 constexpr int deepest = 2000;
 
-bool starts_with(std::string_view text, std::string_view start) { return text.substr(0, start.size()) == start; }
-
-// Attributes that one language keeps for itself.
-bool is_private(std::string_view name) {
-  return starts_with(name, "onecopy.") || starts_with(name, "python.") || starts_with(name, "pandas.") ||
-         starts_with(name, "arrow.");
-}
+// Notes that one language's package keeps for itself (docs/format.md).
+bool is_private(std::string_view name) { return !name.empty() && name.front() == ':'; }
 
 }  // namespace
 
@@ -100,7 +95,7 @@ void planner::list(std::uint32_t item, const value& v, attribute_pairs& derived)
   p.type = VECSXP;
   if (v.form() == list_form::pairlist) p.how = making::pairlist;
   if (v.form() == list_form::environment) p.how = making::environment;
-  if (v.size() == 0 && v.attribute("onecopy.s4")) p.how = making::s4;
+  if (v.size() == 0 && v.attribute(":s4")) p.how = making::s4;
   p.children = static_cast<std::uint32_t>(v.size());
   p.first_child = static_cast<std::uint32_t>(out_.links.size());
   out_.links.resize(out_.links.size() + v.size());
@@ -152,7 +147,7 @@ void planner::attributes(std::uint32_t item, const value& v, attribute_pairs der
   attribute_pairs all;
   for (std::size_t i = 0; i < v.attribute_count(); ++i) {
     const std::string_view name = v.attribute_name(i);
-    if (name == "onecopy.s4") at(item).s4_bit = true;
+    if (name == ":s4") at(item).s4_bit = true;
     if (is_private(name) || name.empty()) continue;
     all.push_back({own(name), node(v.attribute(i), true)});
   }

@@ -181,7 +181,7 @@ void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bo
     if (mark_s4 && TYPEOF(item) == SYMSXP && std::strcmp(CHAR(PRINTNAME(item)), "\001NULL\001") == 0) item = R_NilValue;
     all.emplace_back(CHAR(PRINTNAME(TAG(a))), item);
   }
-  if (mark_s4) all.emplace_back("onecopy.s4", R_NilValue);
+  if (mark_s4) all.emplace_back(":s4", R_NilValue);
   if (all.empty()) return;
   std::vector<std::string_view> names;
   for (const auto& entry : all) names.emplace_back(own(entry.first));
