@@ -65,12 +65,13 @@ environment_elements <- function(x) {
 }
 
 holds_shared <- function(x, seen) {
-  if (is.atomic(x)) return(.Call(oc_is_shared, x))
+  found <- .Call(oc_holds_shared, x)
+  if (!is.na(found)) return(found)
+  # There are environments in it.
   if (is.environment(x)) {
     if (is_system_environment(x) || any(vapply(seen, identical, NA, x))) return(FALSE)
     seen <- c(seen, x)
   }
-  if (isS4(x) && .Call(oc_is_shared, x)) return(TRUE)
   if (!is_container(x)) return(FALSE)
   for (item in elements_of(x)) if (holds_shared(item, seen)) return(TRUE)
   FALSE

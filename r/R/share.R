@@ -61,7 +61,7 @@ setMethod("share", "ANY", function(x, ..., copyOnWrite, sharedSubset, sharedCopy
   if (!named) {
     # What is shared already is not shared twice.
     settable <- given[names(given) %in% c("copyOnWrite", "sharedSubset", "sharedCopy")]
-    if (!length(settable) && is.shared(x) && fully_shared(x, settings$minLength)) return(x)
+    if (!length(settable) && is.shared(x) && .Call(oc_fully_shared, x, settings$minLength)) return(x)
     if (is.atomic(x) && length(x) < settings$minLength) return(x)
   } else if (is.atomic(x) && !is.null(x)) {
     settings$minLength <- 0L
@@ -103,21 +103,13 @@ reject_dots <- function(...) {
 # Whether there can be anything to share in x at all.
 can_hold_shared <- function(x) {
   if (is.environment(x)) return(!is_system_environment(x))
+  if (is.expression(x)) return(FALSE)
   (is.atomic(x) && !is.null(x)) || is.list(x) || is.pairlist(x) && !is.null(x) || (isS4(x) && !is.function(x))
 }
 
 is_system_environment <- function(x) {
   identical(x, globalenv()) || identical(x, baseenv()) || identical(x, emptyenv()) || isNamespace(x) ||
     grepl("^package:", environmentName(x))
-}
-
-fully_shared <- function(x, min_length) {
-  if (is.null(x) || is.symbol(x) || is.language(x) || is.function(x)) return(TRUE)
-  if (is.atomic(x)) return(length(x) < min_length || .Call(oc_is_shared, x))
-  if (is.environment(x)) return(FALSE)
-  if (isS4(x)) return(all(vapply(slot_names(x), function(s) fully_shared(attr(x, s, exact = TRUE), min_length), NA)))
-  if (is.list(x) || is.pairlist(x)) return(all(vapply(x, fully_shared, NA, min_length = min_length)))
-  TRUE
 }
 
 # Slots that are attributes; `.Data` is the object itself.

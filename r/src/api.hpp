@@ -9,7 +9,6 @@ SEXP oc_share(SEXP x, SEXP options);
 SEXP oc_empty(SEXP mode, SEXP length, SEXP dims, SEXP options);
 SEXP oc_attach(SEXP handle, SEXP name, SEXP path, SEXP options);
 SEXP oc_handle(SEXP x, SEXP lease);
-SEXP oc_unshare_vector(SEXP x);
 // api_properties.cpp
 SEXP oc_is_shared(SEXP x);
 SEXP oc_is_gone(SEXP x);
@@ -19,6 +18,10 @@ SEXP oc_node_at(SEXP x);
 SEXP oc_container_node(SEXP x, SEXP levels);
 SEXP oc_read_node(SEXP x, SEXP node, SEXP min_length);
 SEXP oc_handle_of_node(SEXP x, SEXP node, SEXP lease);
+// api_walk.cpp
+SEXP oc_holds_shared(SEXP x);
+SEXP oc_fully_shared(SEXP x, SEXP min_length);
+SEXP oc_ordinary(SEXP x, SEXP environment_function);
 // api_store.cpp
 SEXP oc_list();
 SEXP oc_free(SEXP id);

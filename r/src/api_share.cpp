@@ -188,27 +188,3 @@ SEXP oc_handle(SEXP x, SEXP lease) {
     return r_call([=] { return Rf_mkString(held); });
   });
 }
-
-// The vector as an ordinary one, without attributes.
-SEXP oc_unshare_vector(SEXP x) {
-  return entry([&]() -> SEXP {
-    if (is_gone(x)) (void)r_call([=] { return Rf_ScalarInteger(static_cast<int>(XLENGTH(Rf_duplicate(x)))); });
-    return r_call([=] {
-      const R_xlen_t n = XLENGTH(x);
-      SEXP plain = PROTECT(Rf_allocVector(TYPEOF(x), n));
-      switch (TYPEOF(x)) {
-        case STRSXP:
-          for (R_xlen_t i = 0; i < n; ++i) SET_STRING_ELT(plain, i, STRING_ELT(x, i));
-          break;
-        case LGLSXP: LOGICAL_GET_REGION(x, 0, n, LOGICAL(plain)); break;
-        case INTSXP: INTEGER_GET_REGION(x, 0, n, INTEGER(plain)); break;
-        case REALSXP: REAL_GET_REGION(x, 0, n, REAL(plain)); break;
-        case CPLXSXP: COMPLEX_GET_REGION(x, 0, n, COMPLEX(plain)); break;
-        case RAWSXP: RAW_GET_REGION(x, 0, n, RAW(plain)); break;
-        default: break;
-      }
-      UNPROTECT(1);
-      return plain;
-    });
-  });
-}

@@ -166,9 +166,17 @@ SEXP build_bare(const building& b, const planned& p) {
     case making::foreign: return build_bytes(p);
     default: return R_NilValue;
   }
-  // R duplicates before it assigns to a view, however few names it has.
-  MARK_NOT_MUTABLE(x);
   return x;
+}
+
+bool is_view_plan(const planned& p) {
+  return p.how == making::view || p.how == making::converted || p.how == making::string_view;
+}
+
+// Pointers of this process, such as data.table's, were not written; the object made here keeps them.
+void keep_pointers(SEXP x, SEXP original) {
+  for (SEXP a = raw_attributes(original); a != R_NilValue; a = CDR(a))
+    if (TYPEOF(CAR(a)) == EXTPTRSXP) Rf_setAttrib(x, TAG(a), CAR(a));
 }
 
 SEXP build(const building& b, std::uint32_t item) {
@@ -183,7 +191,10 @@ SEXP build(const building& b, std::uint32_t item) {
     return text;
   }
   if (takes_attributes) build_attributes(b, p, x);
+  if (p.pointers_of && x != R_NilValue) keep_pointers(x, p.pointers_of);
   if (p.s4_bit && p.how != making::s4 && x != R_NilValue) x = Rf_asS4(x, TRUE, 0);
+  // R duplicates before it assigns to a view, however few names it has. Last: what is not mutable gets no S4 bit.
+  if (is_view_plan(p)) MARK_NOT_MUTABLE(x);
   UNPROTECT(1);
   return x;
 }

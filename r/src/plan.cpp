@@ -132,6 +132,10 @@ void planner::opaque(std::uint32_t item, const value& v, attribute_pairs& derive
   }
   p.how = making::foreign;
   p.type = RAWSXP;
+  if (p.length >= options_.views.min_length) {
+    p.how = making::view;
+    p.offset = static_cast<std::uint64_t>(bytes.data() - v.region().bytes().data());
+  }
   const char* tag = own(v.tag());
   derived.push_back({"tag", texts({tag})});
   derived.push_back({"class", texts({"onecopy_opaque"})});
@@ -143,6 +147,8 @@ void planner::attributes(std::uint32_t item, const value& v, attribute_pairs der
       at(item).original = found->second;
       return;
     }
+    if (auto found = options_.known->pointers.find(v.index()); found != options_.known->pointers.end())
+      at(item).pointers_of = found->second;
   }
   attribute_pairs all;
   for (std::size_t i = 0; i < v.attribute_count(); ++i) {

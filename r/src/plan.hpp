@@ -43,6 +43,7 @@ struct planned {
   std::uint32_t first_attribute = 0, attributes = 0;  // in plan::attributes
   std::uint32_t detail = 0;   // in conversions, texts or integers
   SEXP original = nullptr;
+  SEXP pointers_of = nullptr;  // the object whose external pointers among its attributes are kept
 };
 
 struct planned_text {
@@ -70,6 +71,7 @@ struct plan {
 struct originals {
   std::unordered_map<std::uint32_t, SEXP> objects;      // what can't be shared; environments, filled in place
   std::unordered_map<std::uint32_t, SEXP> attributes;   // nodes whose attributes are not shared
+  std::unordered_map<std::uint32_t, SEXP> pointers;     // nodes with external pointers among their attributes
 };
 
 struct build_options {

@@ -176,8 +176,11 @@ void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bo
   if (!share_them) known_.attributes[at] = x;
   for (SEXP a = raw_attributes(x); a != R_NilValue && share_them; a = CDR(a)) {
     SEXP item = CAR(a);
-    // A pointer of this process (data.table keeps one) means nothing elsewhere.
-    if (is_implied(TAG(a)) || TYPEOF(item) == EXTPTRSXP) continue;
+    if (is_implied(TAG(a))) continue;
+    if (TYPEOF(item) == EXTPTRSXP) {
+      known_.pointers[at] = x;  // a pointer of this process (data.table keeps one) means nothing elsewhere
+      continue;
+    }
     if (mark_s4 && TYPEOF(item) == SYMSXP && std::strcmp(CHAR(PRINTNAME(item)), "\001NULL\001") == 0) item = R_NilValue;
     all.emplace_back(CHAR(PRINTNAME(TAG(a))), item);
   }

@@ -4,12 +4,11 @@ in_child <- function(f, args = list()) {
   callr::r(f, args, libpath = .libPaths())
 }
 
-# Private memory of this process in bytes: what it does not share with anyone.
+# Memory that only this process has, in bytes: its heap, and pages that were copied on write.
 private_memory <- function() {
   gc(FALSE)
   lines <- readLines("/proc/self/smaps_rollup")
-  field <- function(name) as.numeric(gsub("[^0-9]", "", grep(paste0("^", name, ":"), lines, value = TRUE))) * 1024
-  field("Private_Dirty") + field("Private_Clean")
+  as.numeric(gsub("[^0-9]", "", grep("^Anonymous:", lines, value = TRUE))) * 1024
 }
 
 wire_size <- function(x) length(serialize(x, NULL))
