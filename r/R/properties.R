@@ -25,7 +25,7 @@ settable_properties <- c("copyOnWrite", "sharedSubset", "sharedCopy")
 #' @rdname sharedObjectProperties
 #' @export
 setMethod("sharedObjectProperties", "ANY", function(x, ..., literal = TRUE) {
-  dots <- read_dots(as.list(substitute(list(...)))[-1L], literal, parent.frame(2L))
+  dots <- read_dots(as.list(substitute(list(...)))[-1L], literal, parent.frame())
   with_properties(x, dots)
 })
 

@@ -80,7 +80,7 @@ test_that("garbage in place of a handle", {
   expect_error(attachShared(path = "/nowhere/at/all"), class = "onecopy_not_found")
   h <- sharedHandle(share(c(1, 2, 3)))
   parts <- strsplit(h, ":")[[1]]
-  other_host <- paste(c(parts[1:2], "0123456789abcdef", parts[4:5]), collapse = ":")
+  other_host <- paste(c(parts[1:2], "0123456789abcdef", parts[4], strrep("a", 32)), collapse = ":")
   expect_error(attachShared(other_host), class = "onecopy_wrong_host")
   gone <- sub("[0-9a-f]{32}", strrep("a", 32), h)
   expect_error(attachShared(gone), class = "onecopy_not_found")
@@ -140,10 +140,10 @@ test_that("forked children", {
     total <- sum(s)
     y <- s
     y[1] <- i
-    rm(s, envir = parent.frame(2), inherits = TRUE)
+    s <<- NULL
     gc()
     total + y[1]
-  }, mc.cores = 2)
+  }, mc.cores = 2, mc.preschedule = FALSE)
   expect_identical(sums, lapply(1:4, function(i) 5000050000 + i))
   expect_identical(s[1:2], c(1, 2))
   expect_true(hasSharedMemory(sharedObjectProperties(s, dataId)))
@@ -159,8 +159,11 @@ test_that("a killed process leaves nothing", {
     flush(stdout())
     Sys.sleep(60)
   }, stdout = "|", libpath = .libPaths())
-  p$poll_io(20000)
-  id <- p$read_output_lines(n = 1)
+  id <- character()
+  while (!length(id) && p$is_alive()) {
+    p$poll_io(1000)
+    id <- p$read_output_lines(n = 1)
+  }
   expect_true(hasSharedMemory(id))
   p$kill()
   p$wait()

@@ -117,7 +117,7 @@ test_that("lists and data frames", {
   expect_travels(frame)
   expect_travels(data.frame(a = integer(), b = character()), shared = FALSE)
   nested <- list(1:3)
-  for (i in 1:200) nested <- list(nested)
+  for (i in 1:100) nested <- list(nested)
   expect_travels(nested)
 })
 
