@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,8 @@ struct entry {
 std::vector<entry> list();
 // How many mappings hold this object; 0: none, a leftover or a lease.
 std::size_t holders(const object_id& id);
+// The same for many objects, in their order: the kernel's list of locks is read once.
+std::vector<std::size_t> holders(std::span<const object_id> ids);
 
 struct collected {
   std::size_t objects = 0;

@@ -136,13 +136,20 @@ result<std::vector<store::entry>> list(const store_directory& store) {
   return found;
 }
 
-std::size_t holders(const store_directory& store, const object_id& id) {
-  auto info = os::status_at(store.fd(), id.text());
-  if (info && *info) return os::count_locks((*info)->st_dev, (*info)->st_ino);
-  auto memfd = find_located(store, id);
-  if (!memfd || !memfd->valid()) return 0;
-  auto located = os::status_of(memfd->get(), "a region");
-  return located ? os::count_locks(located->st_dev, located->st_ino) : 0;
+std::vector<std::size_t> holders(const store_directory& store, std::span<const object_id> ids) {
+  std::vector<os::file_identity> files;
+  for (const auto& id : ids) {
+    auto& file = files.emplace_back();  // no file has inode 0, so what is gone is held by nobody
+    auto info = os::status_at(store.fd(), id.text());
+    if (info && *info) {
+      file = {(*info)->st_dev, (*info)->st_ino};
+      continue;
+    }
+    auto memfd = find_located(store, id);
+    if (!memfd || !memfd->valid()) continue;
+    if (auto located = os::status_of(memfd->get(), "a region")) file = {located->st_dev, located->st_ino};
+  }
+  return os::count_locks(files);
 }
 
 result<bool> remove(const store_directory& store, const object_id& id) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ namespace onecopy::detail {
 // at `limit` entries at most; tmpfs lists the youngest first.
 store::collected collect(const store_directory& store, std::size_t limit = SIZE_MAX);
 result<std::vector<store::entry>> list(const store_directory& store);
-std::size_t holders(const store_directory& store, const object_id& id);
+std::vector<std::size_t> holders(const store_directory& store, std::span<const object_id> ids);
 // The object and its name, whoever holds it. False if there was none.
 result<bool> remove(const store_directory& store, const object_id& id);
 status set_lease(const store_directory& store, const object_id& id, double seconds);

@@ -87,7 +87,8 @@ region import(const object_id& id, std::uint64_t bytes,
 region from_descriptor(int fd, bool trusted) { return region(unwrap(detail::hold_descriptor(fd, trusted))); }
 
 std::vector<entry> list() { return unwrap(detail::list(*current())); }
-std::size_t holders(const object_id& id) { return detail::holders(*current(), id); }
+std::size_t holders(const object_id& id) { return holders(std::span(&id, 1)).front(); }
+std::vector<std::size_t> holders(std::span<const object_id> ids) { return detail::holders(*current(), ids); }
 collected collect() { return detail::collect(*current()); }
 bool remove(const object_id& id) { return unwrap(detail::remove(*current(), id)); }
 
