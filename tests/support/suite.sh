@@ -16,7 +16,8 @@ check() {
     printf 'ok      %s\n' "$what"
   else
     failed=$((failed + 1))
-    printf 'FAILED  %s (status %s)\n%s\n' "$what" "$status" "$(printf '%s' "$output" | tail -n 60 | sed 's/^/        /')"
+    printf 'FAILED  %s (status %s)\n' "$what" "$status"
+    printf '%s\n' "$output" | tail -n 60 | sed 's/^/        /'
   fi
 }
 
