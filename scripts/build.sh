@@ -18,14 +18,17 @@ launcher=$(command -v ccache || true)
 
 build_cpp() {
   local build=build/release
-  [ "$tests" = ON ] || build=build/demo
+  # The demo takes a build with tests as it is.
+  if grep -qs '^ONECOPY_BUILD_TESTS:BOOL=ON' "$build/CMakeCache.txt" && [ -d tests/unit ]; then tests=ON; fi
   logged build/logs/cmake.log "cmake" cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release \
     -DONECOPY_BUILD_CLI=ON -DONECOPY_BUILD_TESTS="$tests" -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher"
   logged build/logs/cpp.log "compiling the library and the tool" ninja -C "$build" -j "$jobs"
 }
 
 # The newest change below the folders, as a string; links are followed, for the packages reach the core through one.
-state_of() { find -L "$@" -type f ! -name '*.o' ! -name '*.so' ! -path '*/__pycache__/*' -printf '%p %s %T@\n' | sort | sha256sum; }
+state_of() {
+  find -L "$@" -type f ! -name '*.o' ! -name '*.so' ! -path '*/__pycache__/*' -printf '%p %s %T@\n' | sort | sha256sum
+}
 
 build_r() {
   local now stamp=build/r-library/.state copy=build/r-source file

@@ -23,7 +23,6 @@ wanted_packages() {
 missing_packages() {
   local package
   for package in $(wanted_packages); do
-    # r-base-core etc. may be there by other names (a virtual package, another version): dpkg knows only what it put there.
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || printf '%s ' "$package"
   done
 }
@@ -67,8 +66,8 @@ python3-dev, or name one in ONECOPY_BASE_PYTHON."
     "$python" -m venv build/venv
   fi
   step "installing Python packages: $requirements"
-  logged build/logs/pip.log "pip install" build/venv/bin/python -m pip install --use-pep517 --disable-pip-version-check \
-    -r python/requirements-demo.txt -r "$requirements"
+  logged build/logs/pip.log "pip install" build/venv/bin/python -m pip install --use-pep517 \
+    --disable-pip-version-check -r python/requirements-demo.txt -r "$requirements"
   printf '%s\n' "$wanted" >"$stamp"
 }
 

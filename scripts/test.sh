@@ -61,7 +61,8 @@ run_suite() {  # run_suite NAME
   if [ "$f" -gt 0 ]; then verdict=FAILED; fi
   if [ "$status" -eq 124 ] || [ "$status" -eq 137 ]; then verdict="FAILED (over $limit s)"; fi
   printf '%s\t%s\t%s\t%s\t%s\t%s\n' "$name" "$p" "$f" "$s" "$((SECONDS - from))" "$verdict" >"$results/$name"
-  printf '   %-14s %-7s %4d passed, %d failed, %d skipped in %d s\n' "$name" "$verdict" "$p" "$f" "$s" "$((SECONDS - from))"
+  printf '   %-14s %-7s %4d passed, %d failed, %d skipped in %d s\n' \
+    "$name" "$verdict" "$p" "$f" "$s" "$((SECONDS - from))"
   if [ "$f" -gt 0 ]; then
     printf '   ---- the end of %s:\n' "$logs/suite-$name.log"
     tail -n 40 "$logs/suite-$name.log" | sed 's/^/   | /'
@@ -84,12 +85,15 @@ printf '\n%-16s %8s %8s %8s %8s\n' suite passed failed skipped seconds
 passed=0 failed=0 skipped=0
 for name in "${suites[@]}"; do
   IFS=$'\t' read -r _ p f s seconds verdict <"$results/$name" || { p=0 f=1 s=0 seconds=0 verdict=FAILED; }
-  printf '%-16s %8d %8d %8d %8d  %s\n' "$name" "$p" "$f" "$s" "$seconds" "$([ "$verdict" = ok ] || printf '%s' "$verdict")"
+  if [ "$verdict" = ok ]; then verdict=; fi
+  printf '%-16s %8d %8d %8d %8d  %s\n' "$name" "$p" "$f" "$s" "$seconds" "$verdict"
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 if [ "$skipped" -gt 0 ]; then
   printf '\nskipped, and why:\n'
-  for name in "${suites[@]}"; do grep -ihE '^ *(skipped|skip)\b.*:' "$logs/suite-$name.log" | sed "s/^/  $name: /" | head -n 20 || true; done
+  for name in "${suites[@]}"; do
+    grep -iE '^ *\[? *(skipped|skip)\b' "$logs/suite-$name.log" | head -n 20 | sed "s/^/  $name: /" || true
+  done
 fi
 printf '\n%d minutes in all\n' $(((SECONDS - began + 59) / 60))
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"

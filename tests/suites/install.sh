@@ -56,7 +56,8 @@ version_agrees() {
 }
 
 refuses_other_version() {
-  sed 's/find_package(onecopy 0.1/find_package(onecopy 9.9/' examples/cpp-consumer/CMakeLists.txt >"$work/CMakeLists.txt"
+  sed 's/find_package(onecopy 0.1/find_package(onecopy 9.9/' examples/cpp-consumer/CMakeLists.txt \
+    >"$work/CMakeLists.txt"
   cp examples/cpp-consumer/main.cpp "$work/"
   ! cmake -S "$work" -B "$work/other-version" -DCMAKE_PREFIX_PATH="$work/second"
 }
