@@ -266,15 +266,8 @@ bool record_reader::text(buffer& out, std::uint64_t row, std::size_t which) cons
   return true;
 }
 
-bool elements::is_missing(std::uint64_t i) const {
-  if (node_.is_missing(i)) return true;
-  // R's NA_integer_. Whoever stores this number and means it has a bitmap beside it, as Arrow has.
-  return node_.kind() == node_kind::array && node_.type() == dtype::int32 && node_.validity() == nullptr &&
-         load<std::int32_t>(node_.data() + i * sizeof(std::int32_t)) == std::numeric_limits<std::int32_t>::min();
-}
-
 bool elements::text(buffer& out, std::uint64_t i) const {
-  if (is_missing(i)) return false;
+  if (node_.is_missing(i)) return false;
   switch (node_.kind()) {
     case node_kind::string:
     case node_kind::coded_string: add(out, node_.string(i)); return true;
@@ -287,7 +280,7 @@ bool elements::text(buffer& out, std::uint64_t i) const {
 }
 
 void elements::json(buffer& out, std::uint64_t i) const {
-  if (is_missing(i)) return add(out, "null");
+  if (node_.is_missing(i)) return add(out, "null");
   switch (node_.kind()) {
     case node_kind::string:
     case node_kind::coded_string: return append_json_string(out, node_.string(i));

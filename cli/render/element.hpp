@@ -17,7 +17,6 @@ class elements {
   explicit elements(value node);
 
   std::uint64_t size() const { return node_.size(); }
-  bool is_missing(std::uint64_t i) const;
   // Appends element i as plain text and returns true; or false, having appended nothing, when it is missing.
   bool text(buffer& out, std::uint64_t i) const;
   // Appends element i as JSON; null when it is missing. NaN and the infinities, which JSON has not, are strings.
