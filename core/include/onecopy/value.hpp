@@ -129,6 +129,8 @@ value attach(const handle& where);
 value attach_name(std::string_view name);
 // The object in a file made by save.
 value open(const std::string& path);
+// How many nodes the object has; their indexes are 0 to node_count - 1.
+std::uint32_t node_count(const region& whole);
 // Checks structure, all string offsets, all codes, and the checksum where the region has one. Throws corrupt, saying
 // which node is wrong.
 void verify(const region& whole);

@@ -40,6 +40,11 @@ value::value(onecopy::region from, std::uint32_t index) : region_(std::move(from
   if (index_ >= count) no_element("node", index_, count);
 }
 
+std::uint32_t node_count(const region& whole) {
+  if (!whole) raise({error_kind::invalid_argument, "count the nodes of a shared object", "the region is empty", ""});
+  return static_cast<std::uint32_t>(checked(whole).nodes.size());
+}
+
 const node_record& value::record() const noexcept { return checked(region_).nodes[index_]; }
 
 node_kind value::kind() const noexcept { return record().kind; }
