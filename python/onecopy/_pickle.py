@@ -1,0 +1,67 @@
+"""What pickles of shared objects call. The names and arguments here are part of the pickles: they stay.
+
+Unpickling never fails because an object is gone: the message that carried it may carry more. The receiver gets a
+`Missing` in its place, whose first use raises the reason.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from . import _core
+from ._array import view_of
+from ._containers import shared_form
+from ._core import Region
+from ._decode import load
+from ._missing import Missing, MissingArray, is_missing
+from .errors import Error
+
+
+def array_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None) -> Any:
+    """An array, or a slice of one, at `offset` of the region."""
+    try:
+        return view_of(_core.attach(handle).region, offset, shape, dtype, strides)
+    except Error as reason:
+        return MissingArray(reason, handle, tuple(shape), np.dtype(dtype), offset, strides)
+
+
+def object_at(handle: str) -> Any:
+    """Any object."""
+    try:
+        node = _core.attach(handle)
+        return shared_form(load(node), node)
+    except Error as reason:
+        return Missing(reason, handle)
+
+
+def buffer_at(handle: str, offset: int, size: int) -> Any:
+    """Bytes of a region as an Arrow buffer."""
+    import pyarrow as pa
+
+    from ._arrow_buffers import buffer_in, canonical
+    from .errors import Corrupt
+
+    region: Region = _core.attach(handle).region
+    if offset < 0 or size < 0 or offset + size > region.size:
+        raise Corrupt("view a buffer of a shared object", "it reaches outside")
+    buffer: pa.Buffer = buffer_in(canonical(region), offset, size)
+    return buffer
+
+
+def arrow_column(kind: type, chunks: Any, dtype: Any) -> Any:
+    """A pandas column on Arrow's buffers."""
+    import pandas as pd
+
+    return kind(chunks, dtype=dtype) if isinstance(dtype, pd.StringDtype) else kind(chunks)
+
+
+def frame_of(kind: type, blocks: Any, axes: Any, name: Any, attrs: Any, duplicates: bool) -> Any:
+    """A pandas DataFrame or Series of which a part is shared."""
+    from ._frame import frame_of as assemble
+
+    for values, _ in blocks:
+        if is_missing(values):
+            return values
+    return assemble(kind, blocks, axes, name, attrs, duplicates)

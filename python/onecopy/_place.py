@@ -1,0 +1,65 @@
+"""Where the memory of a Python object lies: in a region, in private pages of one, or elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+from ._core import Node, PrivatePages, Region
+
+_values_only: contextvars.ContextVar[bool] = contextvars.ContextVar("onecopy_by_value", default=False)
+
+
+@contextlib.contextmanager
+def by_value() -> Iterator[None]:
+    """Within this context shared objects are pickled as their data, not as handles.
+
+    For pickles that outlive the processes, such as files and databases: a handle leads nowhere once its object has
+    ended. Applies to the current thread (or asyncio task) only.
+
+        with onecopy.by_value():
+            pickle.dump(frame, file)
+    """
+    token = _values_only.set(True)
+    try:
+        yield
+    finally:
+        _values_only.reset(token)
+
+
+def pickling_by_value() -> bool:
+    return _values_only.get()
+
+
+def owner_of(memory: Any) -> Region | PrivatePages | None:
+    """The region or private pages that an array or memoryview lies in."""
+    base = memory
+    while base is not None:
+        kind = type(base)
+        if kind is Region or kind is PrivatePages:
+            owner: Region | PrivatePages = base
+            return owner
+        base = base.obj if kind is memoryview else getattr(base, "base", None)
+    return None
+
+
+# Objects whose type has no room for a note of ours: id -> (weak reference, node). Pickled by their own means, part by
+# part, but known to handle() and is_shared().
+_noted: dict[int, tuple[weakref.ref[Any], Node]] = {}
+
+
+def note_node(obj: Any, node: Node) -> None:
+    """Remembers the node of an object for as long as the object lives. Objects without weak references are let be."""
+    key = id(obj)
+    try:
+        _noted[key] = (weakref.ref(obj, lambda _: _noted.pop(key, None)), node)
+    except TypeError:
+        pass
+
+
+def noted_node(obj: Any) -> Node | None:
+    entry = _noted.get(id(obj))
+    return entry[1] if entry is not None and entry[0]() is obj else None

@@ -1,0 +1,37 @@
+"""polars: through Arrow, which polars imports without copying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from ._arrow import read_table, write_table
+from ._core import Node, Writer
+from ._place import note_node
+
+
+def write_object(w: Writer, at: int, obj: Any) -> bool:
+    """Writes a DataFrame, Series or (collected) LazyFrame; False for anything else of polars."""
+    if isinstance(obj, pl.DataFrame):
+        write_table(w, at, obj.to_arrow(compat_level=pl.CompatLevel.oldest()), "polars.DataFrame")
+    elif isinstance(obj, pl.Series):
+        write_table(w, at, obj.to_frame().to_arrow(compat_level=pl.CompatLevel.oldest()), "polars.Series")
+    else:
+        return False
+    return True
+
+
+def read_frame(node: Node, note: dict[str, Any]) -> pl.DataFrame:
+    """A table as a polars DataFrame. polars keeps numbers and times in place; it makes views of strings."""
+    frame = pl.from_arrow(read_table(node, note), rechunk=False)
+    assert isinstance(frame, pl.DataFrame)
+    note_node(frame, node)
+    return frame
+
+
+def read_object(node: Node, note: dict[str, Any]) -> Any:
+    """A polars Series."""
+    series = read_frame(node, note).to_series(0)
+    note_node(series, node)
+    return series

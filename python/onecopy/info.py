@@ -1,0 +1,110 @@
+"""What is shared, how large it is, and who holds it."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+from typing import Any
+
+from . import _core
+from ._core import PrivatePages, Region
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    """One object of the store.
+
+    Attributes:
+        id: what its handle ends with; `free` and `onecopy rm` take it.
+        name: chosen by the user, or "".
+        size: bytes, in whole pages.
+        created: when.
+        lease: seconds it stays when nobody holds it; infinite for objects kept until freed.
+        mutable: whether it was shared as mutable.
+        holders: how many mappings hold it, in all processes.
+    """
+
+    id: str
+    name: str
+    size: int
+    created: datetime.datetime
+    lease: float
+    mutable: bool
+    holders: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Usage:
+    """What the objects of the store take.
+
+    Attributes:
+        objects: how many there are.
+        size: bytes of all of them.
+        held_here: bytes of those that this process has mapped.
+        saved: bytes that copies in every holder would take beyond the one that there is.
+        directory: where the store is.
+        available: bytes that its file system still has.
+    """
+
+    objects: int
+    size: int
+    held_here: int
+    saved: int
+    directory: str
+    available: int
+
+
+def ls() -> list[Entry]:
+    """All objects in the store of this user, newest last."""
+    zone = datetime.timezone.utc
+    out = []
+    for id_, name, size, created, lease, mutable, _ in _core.list():
+        when = datetime.datetime.fromtimestamp(created, zone).astimezone()
+        out.append(Entry(id_, name, size, when, lease, mutable, _core.holders(id_)))
+    return sorted(out, key=lambda e: e.created)
+
+
+def gc() -> tuple[int, int]:
+    """Removes what nobody holds and no lease keeps, such as leftovers of killed processes; done on import, too.
+
+    Returns: how many objects and bytes were removed.
+    """
+    return _core.collect()
+
+
+def usage() -> Usage:
+    """Totals of the store."""
+    entries = ls()
+    directory = _core.directory()
+    disk = os.statvfs(directory)
+    mapped = set()
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            mapped.update(part for part in line.rsplit("/", 1)[-1].split() if len(part) >= 32)
+    here = sum(e.size for e in entries if any(e.id in m for m in mapped))
+    saved = sum(e.size * (e.holders - 1) for e in entries if e.holders > 1)
+    return Usage(len(entries), sum(e.size for e in entries), here, saved, directory, disk.f_bavail * disk.f_frsize)
+
+
+def human_size(count: float) -> str:
+    """1234567 as "1.2 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def describe_memory(owner: Region | PrivatePages, size: int) -> str:
+    """For repr: size, how it is shared, holders."""
+    if isinstance(owner, PrivatePages):
+        return f"{human_size(size)} shared, writes private"
+    count = owner.holders()
+    how = "mutable" if owner.writable else "shared"
+    return f"{human_size(size)} {how}, {count} holder{'' if count == 1 else 's'}"
+
+
+def doctor() -> list[dict[str, Any]]:
+    """What this machine allows and what it does not, with the remedy; as `onecopy doctor` shows."""
+    return [dict(zip(("what", "state", "found", "remedy"), check, strict=True)) for check in _core.doctor()]

@@ -1,0 +1,56 @@
+"""Each test session has a store of its own. A test that leaves something held fails."""
+
+from __future__ import annotations
+
+import gc
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+_STORE = tempfile.mkdtemp(prefix="onecopy-pytest-", dir="/dev/shm")
+os.environ["ONECOPY_DIR"] = _STORE
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_STORE, ignore_errors=True)
+
+
+@pytest.fixture
+def store() -> Path:
+    return Path(_STORE)
+
+
+def mapped() -> set[str]:
+    """Files of the store that this process has mapped."""
+    return {line.split()[5] for line in Path("/proc/self/maps").read_text().splitlines() if _STORE in line}
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_held() -> Iterator[None]:
+    """Fails the test that leaks a mapping: after it, nobody holds anything new."""
+    before = mapped()
+    yield
+    if mapped() - before:
+        gc.collect()  # cycles made by a test
+    left = mapped() - before
+    assert not left, f"still mapped after the test: {left}"
+
+
+@pytest.fixture
+def python() -> Callable[..., str]:
+    """Runs code in another interpreter; returns what it printed; fails if it fails."""
+
+    def run(code: str, *args: str, env: dict[str, str] | None = None) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args],
+            capture_output=True, text=True, timeout=120, env={**os.environ, **(env or {})},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
