@@ -30,6 +30,7 @@ ONECOPY_CORE_SOURCES = \
   src/region/directory.cpp \
   src/region/doctor.cpp \
   src/region/hold.cpp \
+  src/region/lease.cpp \
   src/region/locator.cpp \
   src/region/names.cpp \
   src/region/publish.cpp \

@@ -41,7 +41,8 @@ struct header {
   std::uint8_t id[16];
   std::uint64_t checksum;      // see checksum_of
   std::uint64_t created;       // seconds since 1970
-  std::uint8_t reserved[48];   // 0
+  double lease_end;            // of a mutable region in a store: seconds since 1970; otherwise 0
+  std::uint8_t reserved[40];   // 0
   char name[name_capacity];    // chosen by the user, padded with NUL
 };
 static_assert(sizeof(header) == 256 && std::is_trivially_copyable_v<header>);

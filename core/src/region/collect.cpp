@@ -13,6 +13,7 @@
 #include "os/directory.hpp"
 #include "os/file.hpp"
 #include "os/system.hpp"
+#include "region/lease.hpp"
 #include "region/locator.hpp"
 #include "region/names.hpp"
 #include "region/state.hpp"
@@ -50,7 +51,7 @@ bool collect_file(const store_directory& store, const std::string& entry, bool c
   if (!alone || !*alone) return false;
   auto info = os::status_of(file->get(), entry);
   if (!info || info->st_nlink == 0) return false;
-  if (complete && seconds_of(info->st_mtim) > os::wall_clock()) return false;
+  if (complete && lease_end(file->get(), *info) > os::wall_clock()) return false;
   if (complete)
     if (const auto id = id_of_entry(entry); id)
       if (const std::string name = name_in(file->get()); !name.empty()) unbind_name(store, name, *id);
@@ -121,11 +122,16 @@ result<std::vector<store::entry>> list(const store_directory& store) {
     } else {
       auto info = os::status_at(store.fd(), entry);
       if (!info || !*info) return true;
-      const double lease_ends = seconds_of((*info)->st_mtim);
       item.bytes = static_cast<std::uint64_t>((*info)->st_blocks) * 512;
       item.created = static_cast<std::uint64_t>((*info)->st_ctim.tv_sec);
       item.writable = ((*info)->st_mode & S_IWUSR) != 0;
-      item.lease_seconds = lease_ends >= no_end ? std::numeric_limits<double>::infinity() : std::max(0.0, lease_ends - now);
+      double end = seconds_of((*info)->st_mtim);
+      if (item.writable) {
+        auto own = lease_end(store, entry);
+        if (!own) return true;
+        end = *own;
+      }
+      item.lease_seconds = end >= no_end ? std::numeric_limits<double>::infinity() : std::max(0.0, end - now);
     }
     found.push_back(std::move(item));
     return true;
@@ -174,8 +180,8 @@ result<bool> remove(const store_directory& store, const object_id& id) {
 }
 
 status set_lease(const store_directory& store, const object_id& id, double seconds) {
-  const double end = std::isinf(seconds) ? no_end : std::min(no_end, os::wall_clock() + std::max(0.0, seconds));
-  auto set = os::set_modified_at(store.fd(), id.text(), end);
+  const double end = std::min(no_end, os::wall_clock() + std::max(0.0, seconds));
+  auto set = set_lease_end(store, id.text(), end);
   if (!set && set.reason().kind == error_kind::not_found)
     return failure{error_kind::not_found, "set the lease of the shared object " + id.text(), "it is gone", ""};
   return set;

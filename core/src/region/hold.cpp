@@ -11,6 +11,7 @@
 #include "os/file.hpp"
 #include "os/memfd.hpp"
 #include "os/system.hpp"
+#include "region/lease.hpp"
 #include "region/locator.hpp"
 
 namespace onecopy::detail {
@@ -185,7 +186,7 @@ bool is_there(const store_directory& store, const object_id& id) {
   }
   auto info = os::status_of(file->get(), id.text());
   if (!info || info->st_nlink == 0) return false;
-  if (static_cast<double>(info->st_mtim.tv_sec) >= os::wall_clock()) return true;
+  if (lease_end(file->get(), *info) > os::wall_clock()) return true;
   auto alone = os::try_lock_exclusive(file->get());
   if (!alone || *alone) return false;
   // Either holders share the lock, or somebody who lets go has it alone for a moment: then it is as good as gone.

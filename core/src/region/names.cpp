@@ -67,6 +67,11 @@ result<std::optional<object_id>> look_up_name(const store_directory& store, std:
   return std::optional(id);
 }
 
+failure name_is_taken(std::string_view name) {
+  return {error_kind::exists, "share an object as \"" + std::string(name) + "\"", "another object has that name",
+          "Choose another name, free that object, or ask to replace it"};
+}
+
 status bind_name(const store_directory& store, std::string_view name, const object_id& id, bool replace) {
   const std::string link = link_of(name);
   auto guard = store.lock();
@@ -74,8 +79,7 @@ status bind_name(const store_directory& store, std::string_view name, const obje
   auto earlier = look_up_name(store, name);
   if (!earlier) return earlier.reason();
   if (*earlier && !replace && is_there(store, **earlier))
-    return failure{error_kind::exists, "share an object as \"" + std::string(name) + "\"",
-                   "another object has that name", "Choose another name, free that object, or ask to replace it"};
+    return name_is_taken(name);
   // Renaming a new link over the old one leaves no moment without the name.
   const std::string fresh = ".new-" + random_id().text();
   if (auto made = os::make_link(id.text(), store.fd(), fresh); !made) return made;

@@ -19,6 +19,7 @@ std::optional<std::string> name_of_link(std::string_view entry);
 result<std::optional<object_id>> look_up_name(const store_directory& store, std::string_view name);
 // Fails (exists) when a live object has the name, unless `replace`.
 status bind_name(const store_directory& store, std::string_view name, const object_id& id, bool replace);
+failure name_is_taken(std::string_view name);
 // Only if the name still points to that object.
 void unbind_name(const store_directory& store, std::string_view name, const object_id& id);
 

@@ -11,6 +11,7 @@
 #include "os/system.hpp"
 #include "region/collect.hpp"
 #include "region/hold.hpp"
+#include "region/lease.hpp"
 #include "region/locator.hpp"
 #include "region/names.hpp"
 
@@ -58,8 +59,6 @@ class store_file final : public region_file {
   result<std::shared_ptr<region_state>> commit() override {
     if (auto protect = os::set_mode(file_.get(), mode_of(what_.options)); !protect) return protect.reason();
     if (auto locked = os::lock_shared(file_.get(), 10, "a new object"); !locked) return locked.reason();
-    if (what_.options.keep)
-      if (auto lease = os::set_modified(file_.get(), no_end); !lease) return lease.reason();
     if (auto named = give_name(); !named) return named.reason();
     auto info = os::status_of(file_.get(), "a new object");
     if (!info) return info.reason();
@@ -231,16 +230,15 @@ result<std::shared_ptr<region_state>> publish(const publish_options& options, co
   if (!options.name.empty()) {  // before gigabytes are written in vain; bind_name decides
     auto earlier = look_up_name(**store, options.name);
     if (!earlier) return earlier.reason();
-    if (*earlier && !options.replace && is_there(**store, **earlier))
-      return bind_name(**store, options.name, id, false).reason();
+    if (*earlier && !options.replace && is_there(**store, **earlier)) return name_is_taken(options.name);
   }
   auto made = write_to_store(fill, what, *store);
   if (!made) return made;
   if (!options.name.empty())
-    if (auto bound = bind_name(**store, options.name, id, options.replace); !bound) {
-      if (options.keep) (void)os::set_modified_at((*store)->fd(), id.text(), 0);
-      return bound.reason();
-    }
+    if (auto bound = bind_name(**store, options.name, id, options.replace); !bound) return bound.reason();
+  // Last of all: killed before this, its maker leaves an object that is collected, not one that stays and nobody knows.
+  if (options.keep)
+    if (auto kept = set_lease_end(**store, id.text(), no_end); !kept) return kept.reason();
   return registry::keep(key_of(id), *made);
 }
 

@@ -11,6 +11,7 @@
 #include "os/file.hpp"
 #include "os/system.hpp"
 #include "region/collect.hpp"
+#include "region/lease.hpp"
 #include "region/state.hpp"
 
 namespace onecopy {
@@ -155,10 +156,10 @@ onecopy::handle region::handle(std::uint32_t node, double lease_seconds) const {
   if (from.where == backing::memfd) {
     keep_for(state_, lease);
   } else {
-    auto info = os::status_at(from.store->fd(), id().text());
+    auto until = detail::lease_end(*from.store, id().text());
     // A lease is only ever made longer here; an object that was removed by hand still has holders, and a handle of it
     // says not_found where it is used.
-    if (info && *info && static_cast<double>((*info)->st_mtim.tv_sec) < os::wall_clock() + lease)
+    if (until && *until < os::wall_clock() + lease)
       (void)detail::set_lease(*from.store, id(), lease);
   }
   return {detail::this_host(), from.store->id(), id(), node};

@@ -9,6 +9,7 @@
 #include "os/directory.hpp"
 #include "os/file.hpp"
 #include "os/system.hpp"
+#include "region/lease.hpp"
 #include "region/locator.hpp"
 #include "region/names.hpp"
 
@@ -107,8 +108,7 @@ void let_go(const store_directory& store, const object_id& id, const std::string
     if (!alone || !*alone) return;
     auto info = os::status_of(file->get(), id.text());
     if (!info || info->st_nlink == 0) return;
-    const double lease_ends = static_cast<double>(info->st_mtim.tv_sec) + static_cast<double>(info->st_mtim.tv_nsec) * 1e-9;
-    if (lease_ends > os::wall_clock()) return;
+    if (lease_end(file->get(), *info) > os::wall_clock()) return;
     if (!name.empty()) unbind_name(store, name, id);
     // Nobody can have attached since: that takes the shared lock first, and sees the link count afterwards.
     (void)os::remove_at(store.fd(), id.text());

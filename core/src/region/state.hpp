@@ -85,8 +85,4 @@ class region_state {
 
 // Called when the last mapping of this process is gone: removes the object if nobody holds it and no lease runs.
 void let_go(const store_directory& store, const object_id& id, const std::string& name) noexcept;
-
-// Without end: the lease of objects that are kept until somebody frees them.
-inline constexpr double no_end = 8589934592.0;  // seconds since 1970, in the year 2242
-
 }  // namespace onecopy::detail
