@@ -84,6 +84,7 @@ class node_checker {
     if (width_in_node(node.element())) {
       if (at == end) return "its width is missing";
       width = number_at(at);
+      if (width == 0) return "its width is zero";  // its length would be bounded by nothing
       at += 8;
     }
     if (node.has(node_scalar)) return node.length == 1 && at == end ? nullptr : "a scalar has one element";

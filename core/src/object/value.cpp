@@ -58,7 +58,11 @@ time_unit value::unit() const noexcept { return record().unit; }
 list_form value::form() const noexcept {
   return kind() == node_kind::list ? static_cast<list_form>(record().type) : list_form::list;
 }
-std::uint64_t value::size() const noexcept { return record().length; }
+std::uint64_t value::size() const noexcept {
+  const auto kind = record().kind;
+  // The check passes over the length of a node without content, or of a kind it doesn't know.
+  return kind == node_kind::null || kind > node_kind::opaque ? 0 : record().length;
+}
 std::uint64_t value::rows() const noexcept { return kind() == node_kind::table ? record().data_bytes : 0; }
 bool value::ordered() const noexcept { return record().has(format::node_ordered); }
 int value::code_base() const noexcept { return record().has(format::node_one_based) ? 1 : 0; }

@@ -67,7 +67,7 @@ void writer::null(slot at) { impl_->layout.fill(at, node_kind::null); }
 std::uint64_t writer::impl::start_array(slot at, node_kind kind, const array_spec& spec) {
   const bool own_width = format::width_in_node(spec.type);
   const std::size_t width = own_width ? spec.item_size : size_of(spec.type);
-  if (width == 0 && !own_width) wrong("an array has no element type");
+  if (width == 0) wrong(own_width ? "the elements of an array have no width" : "an array has no element type");
   if (spec.scalar && (spec.count != 1 || !spec.shape.empty())) wrong("a scalar has one element and no shape");
   const auto bytes = checked_mul(spec.count, width);
   if (!bytes) wrong("an array is larger than memory");
@@ -201,7 +201,8 @@ void writer::arrow_strings(slot at, std::uint64_t count, const void* offsets, in
   node.length = count;
   if (offset_bytes == 8) node.flags |= format::node_offsets64;
   const std::uint64_t first = count == 0 ? 0 : offset(0), last = count == 0 ? 0 : offset(count);
-  if (last < first) wrong("string offsets decrease");
+  for (std::uint64_t i = 0; i < count; ++i)
+    if (offset(i + 1) < offset(i)) wrong("string offsets decrease");
   const std::uint64_t size = (count + 1) * static_cast<unsigned>(offset_bytes);
   if (count > 0 && first == 0) {
     layout.buffer(at, field::aux, size, offsets);

@@ -25,20 +25,17 @@ failure gone(const object_id& id) {
           "Keep a reference to it until the receiver has attached, or share it with keep"};
 }
 
-// Memfds that this process keeps a descriptor of, so that it can map them again. They must not use up the descriptors
-// of a program that holds tens of thousands of objects.
-class descriptor_allowance {
- public:
-  bool grant() noexcept {
-    if (granted_.fetch_add(1) < limit_) return true;
-    granted_.fetch_sub(1);
-    return false;
+// Received memfds that this process keeps a descriptor of, so that it can map them again and pass them on. They must
+// not use up the descriptors of a program that holds tens of thousands of objects. Null: no more.
+std::shared_ptr<void> descriptor_allowance() {
+  static const std::uint64_t limit = os::descriptor_limit() / 8;
+  static std::atomic<std::uint64_t> granted{0};
+  if (granted.fetch_add(1) >= limit) {
+    granted.fetch_sub(1);
+    return nullptr;
   }
-
- private:
-  const std::uint64_t limit_ = os::descriptor_limit() / 8;
-  std::atomic<std::uint64_t> granted_{0};
-};
+  return std::shared_ptr<void>(&granted, [](void*) { granted.fetch_sub(1); });
+}
 
 result<std::shared_ptr<region_state>> map_locked(os::fd file, bool writable, region_state::origin from) {
   auto info = os::status_of(file.get(), "a region");
@@ -58,7 +55,7 @@ result<std::shared_ptr<region_state>> hold_in_store(const std::shared_ptr<store_
   const std::string name = id.text();
   int access = O_RDONLY;
   for (;;) {
-    auto file = os::open_at(store->fd(), name, access | O_NOFOLLOW);
+    auto file = os::open_at(store->fd(), name, access | O_NOFOLLOW | O_NONBLOCK);
     if (!file) return file.reason().kind == error_kind::not_found ? gone(id) : std::move(file).reason();
     if (auto locked = os::lock_shared(file->get(), patience, "a shared object"); !locked) return locked.reason();
     auto info = os::status_of(file->get(), name);
@@ -107,7 +104,7 @@ result<std::shared_ptr<region_state>> hold_located(const std::shared_ptr<store_d
   if (!locator) return locator.reason();
   auto held = map_locked(std::move(*own), writable,
                          {.where = backing::memfd, .store = store, .descriptor = std::move(memfd),
-                          .locator = *locator, .key = key_of(id)});
+                          .locator = *locator, .locator_owner = os::process_name(), .key = key_of(id)});
   if (!held) remove_locator(*store, *locator);
   return held;
 }
@@ -149,8 +146,7 @@ result<std::shared_ptr<region_state>> hold_file(const std::string& path) {
   }
 }
 
-result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trusted) {
-  static descriptor_allowance allowance;
+result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trusted, bool keep) {
   auto info = os::status_of(descriptor, "a received descriptor");
   if (!info) return info.reason();
   if (!S_ISREG(info->st_mode))
@@ -172,17 +168,19 @@ result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trust
   (void)os::try_lock_shared(own->get());
   region_state::origin from{.where = backing::memfd};
   // Who takes part in the locks of a mutable object needs one, too.
-  if (writable || (static_cast<std::uint64_t>(info->st_size) >= 64 * page_size && allowance.grant())) {
-    if (auto kept = os::reopen(own->get(), writable ? O_RDWR : O_RDONLY)) from.descriptor = std::move(*kept);
+  if (auto allowance = descriptor_allowance(); keep || writable || allowance != nullptr) {
+    auto kept = os::reopen(own->get(), writable ? O_RDWR : O_RDONLY);
+    if (!kept && keep) return kept.reason();
+    if (kept) from.descriptor = std::move(*kept), from.allowance = std::move(allowance);
   }
   return map_locked(std::move(*own), writable, std::move(from));
 }
 
 bool is_there(const store_directory& store, const object_id& id) {
-  auto file = os::open_at(store.fd(), id.text(), O_RDONLY | O_NOFOLLOW);
+  auto file = os::open_at(store.fd(), id.text(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!file) {
     auto memfd = find_located(store, id);
-    return memfd && memfd->valid();
+    return !memfd || memfd->valid();  // what can't be told now must not be taken for gone
   }
   auto info = os::status_of(file->get(), id.text());
   if (!info || info->st_nlink == 0) return false;

@@ -12,8 +12,9 @@ namespace onecopy::detail {
 result<std::shared_ptr<region_state>> hold(const std::shared_ptr<store_directory>& store, const object_id& id);
 // Maps a file that was made by backing::file.
 result<std::shared_ptr<region_state>> hold_file(const std::string& path);
-// Maps what a descriptor names. The descriptor stays the caller's.
-result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trusted);
+// Maps what a descriptor names. The descriptor stays the caller's. One of our own is kept where there are enough, so
+// that the region can be sent on; `keep`: in any case.
+result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trusted, bool keep = false);
 // As above, for a memfd of the store: keeps a descriptor, and tells others where it is.
 result<std::shared_ptr<region_state>> hold_located(const std::shared_ptr<store_directory>& store, os::fd memfd,
                                                    const object_id& id);

@@ -1,8 +1,8 @@
 // How long an object stays when nobody holds it.
 //
-// The end of a lease is the file's modification time: its owner may set that without write access to the bytes. But the
-// kernel sets it too, when a page of a shared mapping is first written; a mutable object carries its lease in its header
-// instead, which its owner may write.
+// The end of a lease is the file's modification time: its owner may set that without write access to the bytes. But
+// the kernel sets it too, when a page of a shared mapping is first written; a mutable object carries its lease in its
+// header instead, which its owner may write.
 #pragma once
 
 #include <sys/stat.h>

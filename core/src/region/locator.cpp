@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <vector>
 
 #include "format/layout.hpp"
@@ -16,18 +17,29 @@ namespace {
 
 std::string directory_of(const object_id& id) { return id.text() + std::string(locator_suffix); }
 
-// The memfd behind a link, if it is that object. The number may long be another descriptor of another process, so
-// anything but a region with that id is as good as nothing.
-os::fd follow(const std::string& target, const object_id& id) {
-  if (target.rfind("/proc/", 0) != 0) return {};
+// True if the failure is this process's own, and says nothing about what it looked for.
+bool is_ours(const failure& reason) noexcept {
+  switch (reason.os_error) {
+    case EMFILE: case ENFILE: case ENOMEM: case EACCES: case EPERM: return true;
+    default: return false;
+  }
+}
+
+// The memfd behind a link, if it is that object; an invalid fd if the link leads nowhere; a failure if this process
+// can't tell. The number may long be another descriptor of another process, so anything but a region with that id is as
+// good as nothing.
+result<os::fd> follow(const std::string& target, const object_id& id) {
+  if (target.rfind("/proc/", 0) != 0) return os::fd();
   auto memfd = os::open_file(target, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-  if (!memfd || !os::is_size_sealed(memfd->get())) return {};
+  if (!memfd && is_ours(memfd.reason())) return memfd;
+  if (!memfd || !os::is_size_sealed(memfd->get())) return os::fd();
   format::header head{};
   auto got = os::read_at(memfd->get(), std::as_writable_bytes(std::span(&head, 1)), 0);
-  if (!got || !std::equal(std::begin(head.id), std::end(head.id), id.bytes.begin())) return {};
-  if ((head.flags & format::flag_writable) == 0) return std::move(*memfd);
+  if (!got || !std::equal(std::begin(head.id), std::end(head.id), id.bytes.begin())) return os::fd();
+  if ((head.flags & format::flag_writable) == 0) return memfd;
   auto again = os::open_file(target, O_RDWR | O_NONBLOCK | O_NOCTTY);
-  return again ? std::move(*again) : os::fd();
+  if (!again && !is_ours(again.reason())) return os::fd();
+  return again;
 }
 
 result<std::vector<std::string>> links_of(const store_directory& store, const object_id& id) {
@@ -68,12 +80,15 @@ void remove_locator(const store_directory& store, const std::string& locator) no
 result<os::fd> find_located(const store_directory& store, const object_id& id) {
   auto links = links_of(store, id);
   if (!links) return links.reason();
+  result<os::fd> found = os::fd();
   for (const auto& link : *links) {
     auto target = os::read_link(store.fd(), link);
     if (!target || !*target) continue;
-    if (auto memfd = follow(**target, id); memfd.valid()) return memfd;
+    auto memfd = follow(**target, id);
+    if (memfd && memfd->valid()) return memfd;
+    if (!memfd) found = std::move(memfd);
   }
-  return os::fd();
+  return found;
 }
 
 bool collect_locators(const store_directory& store, const object_id& id) {
@@ -81,7 +96,8 @@ bool collect_locators(const store_directory& store, const object_id& id) {
   if (!links) return false;
   for (const auto& link : *links) {
     auto target = os::read_link(store.fd(), link);
-    if (target && *target && !follow(**target, id).valid()) (void)os::remove_at(store.fd(), link);
+    if (!target || !*target) continue;
+    if (auto memfd = follow(**target, id); memfd && !memfd->valid()) (void)os::remove_at(store.fd(), link);
   }
   auto removed = os::remove_directory_at(store.fd(), directory_of(id));
   return removed && *removed;

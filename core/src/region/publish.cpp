@@ -119,7 +119,7 @@ class memfd_file final : public region_file {
     if (auto sealed = what_.options.writable ? os::seal_size(file_.get()) : os::seal(file_.get()); !sealed)
       return sealed.reason();
     if (store_) return hold_located(store_, std::move(file_), what_.id);
-    return hold_descriptor(file_.get(), true);
+    return hold_descriptor(file_.get(), true, true);
   }
 
  private:

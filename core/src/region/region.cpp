@@ -154,6 +154,7 @@ onecopy::handle region::handle(std::uint32_t node, double lease_seconds) const {
     raise({error_kind::invalid_argument, "make a handle", "the region has no node " + std::to_string(node), ""});
   const double lease = lease_seconds < 0 ? default_lease() : lease_seconds;
   if (from.where == backing::memfd) {
+    unwrap(state_->be_located());
     keep_for(state_, lease);
   } else {
     auto until = detail::lease_end(*from.store, id().text());

@@ -48,7 +48,8 @@ region_state::~region_state() {
   guard_ = {};
   mapping_ = {};  // gives the lock back
   if (!from_.locator.empty()) {
-    remove_locator(*from_.store, from_.locator);
+    // A forked child has its parent's state, and lets go of its own copy alone.
+    if (from_.locator_owner == os::process_name()) remove_locator(*from_.store, from_.locator);
     from_.descriptor.reset();
   }
   if (from_.store) let_go(*from_.store, id_, name_);
@@ -68,6 +69,17 @@ result<os::fd> region_state::open_again() const {
   // Removed or replaced meanwhile: the path names other bytes.
   if (info->st_dev != from_.device || info->st_ino != from_.inode) return gone;
   return again;
+}
+
+status region_state::be_located() {
+  const auto guard = registry::lock();
+  const std::string self = os::process_name();
+  if (from_.locator.empty() || from_.locator_owner == self) return done();
+  auto own = add_locator(*from_.store, id_, from_.descriptor.get());
+  if (!own) return own.reason();
+  from_.locator = *own;
+  from_.locator_owner = self;
+  return done();
 }
 
 std::optional<std::uint64_t> region_state::offset_in_file(std::uint64_t offset) const noexcept {
@@ -102,8 +114,13 @@ status region_state::check_once(std::uint32_t node, status (*check)(const format
 
 void let_go(const store_directory& store, const object_id& id, const std::string& name) noexcept {
   try {
-    auto file = os::open_at(store.fd(), id.text(), O_RDONLY | O_NOFOLLOW);
-    if (!file) return;
+    auto file = os::open_at(store.fd(), id.text(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!file) {
+      // It was in memfds, and this may have been the last.
+      auto located = os::status_at(store.fd(), id.text() + std::string(locator_suffix));
+      if (!name.empty() && located && !*located) unbind_name(store, name, id);
+      return;
+    }
     auto alone = os::try_lock_exclusive(file->get());
     if (!alone || !*alone) return;
     auto info = os::status_of(file->get(), id.text());

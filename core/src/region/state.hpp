@@ -25,7 +25,9 @@ class region_state {
     std::shared_ptr<store_directory> store;  // of regions that handles can name
     std::string path;                        // backing::file
     os::fd descriptor;                       // memfd, where one is kept for new mappings and for sending
+    std::shared_ptr<void> allowance;         // of that descriptor; given back with it
     std::string locator;                     // memfd that handles can name: "<id>.at/<link>"
+    std::string locator_owner;               // the process that made the link, and alone may remove it
     std::optional<registry::key> key;        // under which the registry knows it
     std::uint64_t device = 0, inode = 0;
     // backing::mapped_file: the bytes from `front` on are the file's, from `file_offset` on.
@@ -47,6 +49,10 @@ class region_state {
   os::mapping& mapping() noexcept { return mapping_; }
   // A descriptor of the bytes, read-only unless the region is writable, for another mapping or for sending.
   result<os::fd> open_again() const;
+
+  // For a memfd of the store: that others find it through this process. A forked child has its parent's state, but is
+  // not found by it.
+  status be_located();
 
   // Where byte `offset` of the region lies in what open_again() opens; nullopt for bytes that are in no file.
   std::optional<std::uint64_t> offset_in_file(std::uint64_t offset) const noexcept;
