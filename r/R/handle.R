@@ -12,6 +12,9 @@
 #' @param path A file that was written by `share(path = )`, instead of a handle.
 #' @param ... `copyOnWrite`, `sharedSubset`, `sharedCopy`, `minLength`: as in [share()]. Objects that were shared with
 #'   `copyOnWrite = FALSE` are attached likewise, unless `copyOnWrite = TRUE` is given here.
+#'   `plain = TRUE` gives ordinary R vectors whose elements lie in the shared memory: for the tightest loops, and for
+#'   packages that expand what is not ordinary. What is written to them is private, page by page. They are not
+#'   [is.shared()], and travel as data. Character vectors and types that R converts are copied.
 #' @return `sharedHandle()`: a string. `attachShared()`: the shared object.
 #' @examples
 #' x <- share(c(1, 2, 3))
@@ -83,15 +86,18 @@ attachShared <- function(handle = NULL, name = NULL, path = NULL, ...) {
   if (is.null(handle) + is.null(name) + is.null(path) != 2L) {
     stop("Give one of `handle`, `name` and `path`.", call. = FALSE)
   }
-  given <- list(...)
-  allowed <- c("copyOnWrite", "sharedSubset", "sharedCopy", "minLength")
-  bad <- setdiff(c(names(given), if (length(given) && is.null(names(given))) "?"), allowed)
+  settings <- list(minLength = package_options$minLength)
+  if (...length()) settings <- attach_settings(settings, list(...))
+  if (!is.null(path)) path <- path.expand(path)
+  .Call(oc_attach, handle, name, path, settings)
+}
+
+attach_settings <- function(settings, given) {
+  allowed <- c("copyOnWrite", "sharedSubset", "sharedCopy", "minLength", "plain")
+  bad <- setdiff(c(names(given), if (is.null(names(given))) "?"), allowed)
   if (length(bad)) {
     stop("attachShared() has no argument `", bad[1L], "`; it has ", paste(allowed, collapse = ", "), ".", call. = FALSE)
   }
-  settings <- current_options()
-  settings$copyOnWrite <- NULL
   for (n in names(given)) settings[[n]] <- check_option(n, given[[n]])
-  if (!is.null(path)) path <- path.expand(path)
-  .Call(oc_attach, handle, name, path, settings)
+  settings
 }

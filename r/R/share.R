@@ -61,7 +61,9 @@ setMethod("share", "ANY", function(x, ..., copyOnWrite, sharedSubset, sharedCopy
   if (!named) {
     # What is shared already is not shared twice.
     settable <- given[names(given) %in% c("copyOnWrite", "sharedSubset", "sharedCopy")]
-    if (!length(settable) && is.shared(x) && .Call(oc_fully_shared, x, settings$minLength)) return(x)
+    # Nor is there anything to do for what is too short to be shared.
+    nothing_to_do <- !length(settable) || !is.shared(x)
+    if (nothing_to_do && !settings$mustWork && .Call(oc_fully_shared, x, settings$minLength)) return(x)
     if (is.atomic(x) && length(x) < settings$minLength) return(x)
   } else if (is.atomic(x) && !is.null(x)) {
     settings$minLength <- 0L

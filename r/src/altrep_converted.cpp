@@ -31,6 +31,10 @@ const void* cached_data(SEXP x) {
 void* data_pointer(SEXP x, Rboolean writable) {
   if (cache_of(x) == R_NilValue) {
     // Views of arrays in another order or width cost their size once somebody needs a pointer.
+    entry([&] {
+      report_copy(x, "its elements have to be converted for code that wants R's own type or order");
+      return R_NilValue;
+    });
     SEXP whole = Rf_allocVector(TYPEOF(x), state_of(x)->length);
     convert(how_of(x), TYPEOF(x), 0, XLENGTH(whole), untyped(whole));
     SETCDR(R_altrep_data2(x), whole);

@@ -84,7 +84,10 @@ SEXP duplicate(SEXP x, Rboolean deep) {
     if (!(s.flags & copy_on_write)) {
       // Assignment duplicates shallowly and means to write to the shared bytes; arithmetic (`-x`) and everything
       // else duplicates deeply and means a copy.
-      if (deep) return nullptr;
+      if (deep) {
+        report_copy(x, "a writable vector is copied before it is computed with");
+        return nullptr;
+      }
       return r_call([=] { return build_numeric_view(s, pointer); });
     }
     if (s.flags & shared_copy) {
@@ -94,7 +97,10 @@ SEXP duplicate(SEXP x, Rboolean deep) {
         return nullptr;  // no room to share it: an ordinary copy serves as well
       }
     }
-    if (s.bytes < mapped_copy_bytes || s.ref->region.writable() || diverged(x)) return nullptr;
+    if (s.bytes < mapped_copy_bytes || s.ref->region.writable() || diverged(x)) {
+      report_copy(x, "the memory of a writable or changed vector can't be copied by the page");
+      return nullptr;
+    }
     keep pages(new_private_pointer(s.ref->region.private_view(s.offset, s.bytes)));
     view_state copy = s;
     copy.ref = nullptr;

@@ -36,7 +36,17 @@ struct string_state {
   const SEXP* cache;     // the elements of the cache vector, or null
 };
 
-string_state* strings_of(SEXP x) { return reinterpret_cast<string_state*>(RAW(R_altrep_data1(x))); }
+// R asks for one element after the other, several times each. Forgotten whenever a view is made, so that it never
+// stands for a vector that was collected and whose address another one has now.
+SEXP last_asked = nullptr;
+string_state* last_state = nullptr;
+
+inline string_state* strings_of(SEXP x) {
+  if (x == last_asked) return last_state;
+  last_state = reinterpret_cast<string_state*>(RAW(R_altrep_data1(x)));
+  last_asked = x;
+  return last_state;
+}
 
 // Where the strings of a node lie; checked, so that reading needs no further check.
 struct text_layout {
@@ -252,6 +262,7 @@ SEXP build_string_view(const view_state& state, SEXP pointer) {
   std::memcpy(RAW(raw), &state, sizeof state);
   SEXP held = PROTECT(Rf_cons(pointer, R_NilValue));
   SEXP view = R_new_altrep(string_class, raw, held);
+  last_asked = nullptr;
   UNPROTECT(2);
   return view;
 }

@@ -170,6 +170,7 @@ SEXP oc_attach(SEXP handle, SEXP name, SEXP path, SEXP options) {
     if (v.region().writable() && option(options, "copyOnWrite") == R_NilValue)
       build.views.flags = static_cast<std::uint8_t>(build.views.flags & ~copy_on_write);
     build.views.min_length = length_option(options, "minLength", 3);
+    build.plain = flag_option(options, "plain", false);
     return build_node(v, build);
   });
 }

@@ -13,6 +13,7 @@ struct building {
   const plan* from;
   const view_options* views;
   SEXP pointer;
+  plain_block* const* blocks;
 };
 
 SEXP build(const building& b, std::uint32_t item);
@@ -63,6 +64,13 @@ SEXP build_numbers(const building& b, const planned& p) {
 SEXP build_bytes(const planned& p) {
   SEXP x = PROTECT(Rf_allocVector(RAWSXP, p.length));
   std::memcpy(RAW(x), p.data, p.bytes);
+  UNPROTECT(1);
+  return x;
+}
+
+SEXP build_copy(const planned& p) {
+  SEXP x = PROTECT(Rf_allocVector(p.type, p.length));
+  if (p.bytes) std::memcpy(untyped(x), p.data, p.bytes);
   UNPROTECT(1);
   return x;
 }
@@ -145,8 +153,17 @@ SEXP build_bare(const building& b, const planned& p) {
     case making::nil: return R_NilValue;
     case making::original: return p.original;
     case making::view: x = build_numeric_view(state_for(b, p), b.pointer); break;
+    case making::copied: return build_copy(p);
+    case making::plain: return build_plain_vector(p.type, p.length, b.blocks[p.detail]);
     case making::converted: x = build_converted_view(state_for(b, p), b.from->conversions[p.detail], b.pointer); break;
-    case making::string_view: x = build_string_view(state_for(b, p), b.pointer); break;
+    case making::string_view:
+      x = build_string_view(state_for(b, p), b.pointer);
+      if (p.copy_strings) {
+        PROTECT(x);
+        x = Rf_duplicate(x);
+        UNPROTECT(1);
+      }
+      break;
     case making::numbers: return build_numbers(b, p);
     case making::texts: return build_texts(b, p);
     case making::integers:
@@ -170,7 +187,7 @@ SEXP build_bare(const building& b, const planned& p) {
 }
 
 bool is_view_plan(const planned& p) {
-  return p.how == making::view || p.how == making::converted || p.how == making::string_view;
+  return p.how == making::view || p.how == making::converted || (p.how == making::string_view && !p.copy_strings);
 }
 
 // Pointers of this process, such as data.table's, were not written; the object made here keeps them.
@@ -199,6 +216,37 @@ SEXP build(const building& b, std::uint32_t item) {
   return x;
 }
 
+// Frees the blocks that R did not take.
+struct plain_blocks {
+  std::vector<plain_block*> all;
+  ~plain_blocks() {
+    for (plain_block* block : all)
+      if (!block->taken) delete block;
+  }
+};
+
+// Views become ordinary vectors; short ones and strings are copied.
+void lay_out_plain(plan& steps, const onecopy::region& region, plain_blocks& blocks) {
+  for (planned& p : steps.items) {
+    if (p.how == making::view) {
+      blocks.all.reserve(blocks.all.size() + 1);
+      // R takes no allocator for vectors of one element.
+      plain_block* block = p.length > 1 ? new_plain_block(region, p.offset, p.bytes) : nullptr;
+      if (block) {
+        p.how = making::plain;
+        p.detail = static_cast<std::uint32_t>(blocks.all.size());
+        blocks.all.push_back(block);
+      } else {
+        p.how = making::copied;
+      }
+    } else if (p.how == making::converted) {
+      p.how = making::numbers;
+    } else if (p.how == making::string_view) {
+      p.copy_strings = true;
+    }
+  }
+}
+
 }  // namespace
 
 SEXP build_node(const onecopy::value& v, const build_options& options, SEXP region_pointer) {
@@ -211,7 +259,9 @@ SEXP build_node(const onecopy::value& v, const build_options& options, SEXP regi
     for (planned& p : steps.items)
       if (p.how == making::view) p.data = base + p.offset;
   }
-  const building b{&steps, &wanted.views, region_pointer};
+  plain_blocks blocks;
+  if (options.plain) lay_out_plain(steps, v.region(), blocks);
+  const building b{&steps, &wanted.views, region_pointer, blocks.all.data()};
   const building* held = &b;
   return r_call([=] { return build(*held, 0); });
 }

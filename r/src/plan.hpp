@@ -16,6 +16,8 @@ namespace ocr {
 enum class making : std::uint8_t {
   nil,
   view,          // in place
+  copied,        // an ordinary vector, its bytes copied
+  plain,         // an ordinary vector over private pages of the region
   converted,     // converted when read
   string_view,
   numbers,       // an ordinary vector, copied or converted now
@@ -35,6 +37,7 @@ struct planned {
   std::uint8_t type = 0;      // SEXPTYPE
   bool s4_bit = false;        // S4 class that extends a basic type
   bool as_text = false;       // levels that are not strings
+  bool copy_strings = false;  // an ordinary character vector instead of a view
   std::uint32_t node = 0;
   R_xlen_t length = 0;
   const std::byte* data = nullptr;
@@ -76,9 +79,22 @@ struct originals {
 
 struct build_options {
   view_options views;
+  bool plain = false;            // ordinary vectors laid over private pages, instead of views
   bool with_attributes = true;   // false: R restores them itself
   const originals* known = nullptr;
 };
+
+// Memory for one ordinary vector whose elements are private pages of a region, with room for R's header before them.
+struct plain_block {
+  onecopy::region region;
+  onecopy::private_view pages;
+  std::byte* data = nullptr;
+  std::size_t bytes = 0;   // of the elements
+  bool taken = false;      // R owns it now, and frees it with the vector
+};
+// Null when the leaf can't be laid out so (it is too near the start of its region): it is copied then.
+plain_block* new_plain_block(const onecopy::region& region, std::uint64_t offset, std::uint64_t bytes);
+SEXP build_plain_vector(SEXPTYPE type, R_xlen_t length, plain_block* block);
 
 class planner {
  public:

@@ -115,6 +115,7 @@ void planner::use_conversion(std::uint32_t item, const conversion& how, SEXPTYPE
   planned& p = at(item);
   p.type = static_cast<std::uint8_t>(type);
   p.length = how.count;
+  p.bytes = static_cast<std::uint64_t>(how.count) * element_size(type);
   p.how = lazy && how.count >= options_.views.min_length ? making::converted : making::numbers;
   p.detail = static_cast<std::uint32_t>(out_.conversions.size());
   out_.conversions.push_back(how);

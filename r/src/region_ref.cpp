@@ -79,9 +79,14 @@ void report_copy(SEXP view, const char* why) {
   SEXP limit = Rf_GetOption1(Rf_install("onecopy.report_copies"));
   if (limit == R_NilValue) return;
   const double bytes = static_cast<double>(state_of(view)->bytes);
-  if (bytes < Rf_asReal(limit)) return;
+  if (!(bytes >= Rf_asReal(limit))) return;
   r_call([=] {
-    Rf_warningcall(R_NilValue, "onecopy: a shared vector of %.0f MB is copied: %s", bytes / 1e6, why);
+    SEXP ns = PROTECT(R_FindNamespace(Rf_mkString("onecopy")));
+    SEXP size = PROTECT(Rf_ScalarReal(bytes));
+    SEXP reason = PROTECT(Rf_mkString(why));
+    SEXP call = PROTECT(Rf_lang3(Rf_install("warn_copied"), size, reason));
+    Rf_eval(call, ns);
+    UNPROTECT(4);
     return R_NilValue;
   });
 }
