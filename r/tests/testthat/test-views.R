@@ -53,7 +53,7 @@ test_that("reading operations give R's answers and leave a handle", {
 })
 
 test_that("reading a large vector does not copy it", {
-  n <- 5e6  # more than what the C library may keep of freed memory
+  n <- 9e6  # more than what the C library may keep of freed memory
   s <- share(as.numeric(seq_len(n)) %% 1000)
   size <- 8 * n
   keep <- NULL
