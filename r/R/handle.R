@@ -25,11 +25,9 @@
 #' @export
 sharedHandle <- function(x, lease = -1) {
   if (!is.numeric(lease) || length(lease) != 1L || is.na(lease)) stop("`lease` must be one number.", call. = FALSE)
-  if (is.atomic(x)) {
-    h <- .Call(oc_handle, x, lease)
-    if (is.null(h)) stop(not_shared_error())
-    return(h)
-  }
+  h <- .Call(oc_handle, x, lease)
+  if (!is.null(h)) return(h)
+  if (is.atomic(x)) stop(not_shared_error())
   found <- first_shared(x, 0L)
   if (is.null(found)) stop(not_shared_error())
   candidates <- c(0, if (found$levels) .Call(oc_container_node, found$leaf, found$levels))

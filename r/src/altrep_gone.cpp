@@ -9,6 +9,9 @@ namespace ocr {
 namespace {
 
 R_altrep_class_t logical_class, integer_class, real_class, complex_class, raw_class, string_class;
+#if R_VERSION >= R_Version(4, 3, 0)
+R_altrep_class_t list_class;
+#endif
 
 [[noreturn]] void refuse(SEXP x) {
   const void* vmax = vmaxget();
@@ -25,6 +28,9 @@ template <class T> R_xlen_t get_region(SEXP x, R_xlen_t, R_xlen_t, T*) { refuse(
 SEXP subset(SEXP x, SEXP, SEXP) { refuse(x); }
 SEXP serialized_state(SEXP x) { return R_altrep_data1(x); }
 SEXP duplicate(SEXP x, Rboolean) {
+#if R_VERSION >= R_Version(4, 3, 0)
+  if (TYPEOF(x) == VECSXP) return R_new_altrep(list_class, R_altrep_data1(x), R_altrep_data2(x));
+#endif
   SEXP again = R_new_altrep(TYPEOF(x) == STRSXP ? string_class : TYPEOF(x) == LGLSXP ? logical_class
                             : TYPEOF(x) == INTSXP ? integer_class : TYPEOF(x) == CPLXSXP ? complex_class
                             : TYPEOF(x) == RAWSXP ? raw_class : real_class,
@@ -51,6 +57,9 @@ R_altrep_class_t common(R_altrep_class_t c) {
 }  // namespace
 
 bool is_gone(SEXP x) {
+#if R_VERSION >= R_Version(4, 3, 0)
+  if (ALTREP(x) && R_altrep_inherits(x, list_class)) return true;
+#endif
   return ALTREP(x) && (R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
                        R_altrep_inherits(x, string_class) || R_altrep_inherits(x, logical_class) ||
                        R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, complex_class));
@@ -59,6 +68,18 @@ bool is_gone(SEXP x) {
 SEXP build_gone(SEXP state, const char* reason) {
   SEXP why = PROTECT(Rf_ScalarString(Rf_mkCharCE(reason, CE_UTF8)));
   R_altrep_class_t c = real_class;
+  if (read_promise(state).type == VECSXP) {
+#if R_VERSION >= R_Version(4, 3, 0)
+    c = list_class;
+#else
+    // A list from a later R: an ordinary one whose elements refuse.
+    SEXP element = PROTECT(R_new_altrep(real_class, state, why));
+    SEXP list = PROTECT(Rf_allocVector(VECSXP, read_promise(state).length));
+    for (R_xlen_t i = 0; i < XLENGTH(list); ++i) SET_VECTOR_ELT(list, i, element);
+    UNPROTECT(3);
+    return list;
+#endif
+  }
   switch (read_promise(state).type) {
     case LGLSXP: c = logical_class; break;
     case INTSXP: c = integer_class; break;
@@ -91,6 +112,10 @@ void register_gone_classes(DllInfo* dll) {
   R_set_altraw_Get_region_method(raw_class, get_region<Rbyte>);
   string_class = common(R_make_altstring_class("gone_chr", "onecopy", dll));
   R_set_altstring_Elt_method(string_class, element<SEXP>);
+#if R_VERSION >= R_Version(4, 3, 0)
+  list_class = common(R_make_altlist_class("gone_list", "onecopy", dll));
+  R_set_altlist_Elt_method(list_class, element<SEXP>);
+#endif
 }
 
 }  // namespace ocr

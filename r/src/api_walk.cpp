@@ -27,7 +27,7 @@ answer holds(SEXP x) {
     for (SEXP cell = x; cell != R_NilValue; cell = CDR(cell))
       if (consider(CAR(cell))) return yes;
   }
-  if (IS_S4_OBJECT(x) && TYPEOF(x) != CLOSXP) {
+  if (Rf_isS4(x) && TYPEOF(x) != CLOSXP) {
     for (SEXP a = raw_attributes(x); a != R_NilValue; a = CDR(a))
       if (TAG(a) != R_ClassSymbol && consider(CAR(a))) return yes;
   }
@@ -41,6 +41,8 @@ bool fully(SEXP x, R_xlen_t min_length) {
       if (XLENGTH(x) >= min_length && !is_shared_view(x)) return false;
       break;
     case VECSXP:
+      if (is_shared_view(x)) return true;
+      if (is_long_list(x)) return false;
       for (R_xlen_t i = 0; i < XLENGTH(x); ++i)
         if (!fully(VECTOR_ELT(x, i), min_length)) return false;
       break;
@@ -51,7 +53,7 @@ bool fully(SEXP x, R_xlen_t min_length) {
     case ENVSXP: return false;
     default: break;
   }
-  if (IS_S4_OBJECT(x) && TYPEOF(x) != CLOSXP)
+  if (Rf_isS4(x) && TYPEOF(x) != CLOSXP)
     for (SEXP a = raw_attributes(x); a != R_NilValue; a = CDR(a))
       if (TAG(a) != R_ClassSymbol && !fully(CAR(a), min_length)) return false;
   return true;
@@ -107,6 +109,7 @@ SEXP ordinary(SEXP x, const ordinary_maker& how) {
   auto own = [&] {
     if (copy == x) R_Reprotect(copy = Rf_shallow_duplicate(x), at);
   };
+  if (TYPEOF(x) == VECSXP && (find_view(x) || is_gone(x))) own();
   if (TYPEOF(x) == VECSXP) {
     for (R_xlen_t i = 0; i < XLENGTH(x); ++i) {
       SEXP item = PROTECT(ordinary(VECTOR_ELT(x, i), how));

@@ -171,6 +171,7 @@ SEXP build_bare(const building& b, const planned& p) {
       if (p.length) std::memcpy(INTEGER(x), &b.from->integers[p.detail], static_cast<std::size_t>(p.length) * sizeof(int));
       return x;
     case making::list: return build_list(b, p);
+    case making::list_view: return build_list_view(state_for(b, p), b.views->min_length, b.pointer);
     case making::pairlist: return build_pairlist(b, p);
     case making::environment: return build_environment(b, p);
     case making::s4: return Rf_allocS4Object();
@@ -187,7 +188,7 @@ SEXP build_bare(const building& b, const planned& p) {
 }
 
 bool is_view_plan(const planned& p) {
-  return p.how == making::view || p.how == making::converted || (p.how == making::string_view && !p.copy_strings);
+  return p.how == making::view || p.how == making::list_view || p.how == making::converted || (p.how == making::string_view && !p.copy_strings);
 }
 
 // Pointers of this process, such as data.table's, were not written; the object made here keeps them.

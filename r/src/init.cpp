@@ -48,5 +48,6 @@ extern "C" attribute_visible void R_init_onecopy(DllInfo* dll) {
   ocr::register_numeric_classes(dll);
   ocr::register_converted_classes(dll);
   ocr::register_string_class(dll);
+  ocr::register_list_class(dll);
   ocr::register_gone_classes(dll);
 }

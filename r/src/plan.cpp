@@ -96,6 +96,14 @@ void planner::list(std::uint32_t item, const value& v, attribute_pairs& derived)
   if (v.form() == list_form::pairlist) p.how = making::pairlist;
   if (v.form() == list_form::environment) p.how = making::environment;
   if (v.size() == 0 && v.attribute(":s4")) p.how = making::s4;
+  // Not where R objects lie beside the shared ones (they may change, and a handle would carry their old state), nor
+  // where a class has its own idea of what its list is.
+  const bool odd = onecopy::value(v.region(), 0).attribute(":odd").has_value();
+  if (lists_are_views() && p.how == making::list && v.kind() == node_kind::list && v.size() >= static_cast<std::uint64_t>(long_list) &&
+      !options_.plain && !odd && !v.attribute("class") && !(options_.known && !options_.known->objects.empty())) {
+    p.how = making::list_view;
+    return;
+  }
   p.children = static_cast<std::uint32_t>(v.size());
   p.first_child = static_cast<std::uint32_t>(out_.links.size());
   out_.links.resize(out_.links.size() + v.size());

@@ -24,6 +24,7 @@ enum class making : std::uint8_t {
   texts,         // an ordinary character vector
   integers,      // few numbers of the planner's own: dim, compact row names
   list,
+  list_view,     // a long list whose elements are made when they are asked for
   pairlist,
   environment,
   s4,            // an S4 object without data part

@@ -71,6 +71,7 @@ bool diverged(SEXP view) {
   if (s->flags & (private_pages | modified)) return true;
   if (is_converted_view(view)) return converted_diverged(view);
   if (is_string_view(view)) return strings_diverged(view);
+  if (is_list_view(view)) return list_diverged(view);
   const onecopy::region& region = s->ref->region;
   return region.diverged(s->offset, s->bytes);
 }

@@ -51,14 +51,26 @@ struct view_options {
 void register_numeric_classes(DllInfo* dll);
 void register_converted_classes(DllInfo* dll);
 void register_string_class(DllInfo* dll);
+void register_list_class(DllInfo* dll);
 void register_gone_classes(DllInfo* dll);
 bool is_numeric_view(SEXP x);
 bool is_converted_view(SEXP x);
 bool is_string_view(SEXP x);
+bool is_list_view(SEXP x);
 bool is_gone(SEXP x);
+// False before R 4.3: long lists are ordinary lists of views then.
+bool lists_are_views();
+// Shorter lists are cheaper as ordinary lists.
+constexpr R_xlen_t long_list = 64;
+// Whether share() makes a view of this list.
+inline bool is_long_list(SEXP x) {
+  return lists_are_views() && TYPEOF(x) == VECSXP && XLENGTH(x) >= long_list && !Rf_isObject(x);
+}
 
 // One of the above but gone; not the wrappers that R puts around vectors.
-inline bool is_view(SEXP x) { return ALTREP(x) && (is_numeric_view(x) || is_converted_view(x) || is_string_view(x)); }
+inline bool is_view(SEXP x) {
+  return ALTREP(x) && (is_numeric_view(x) || is_converted_view(x) || is_string_view(x) || is_list_view(x));
+}
 // The view itself where R has wrapped it (attr<-, sort); null if there is none.
 SEXP find_view(SEXP x);
 inline view_state* state_of(SEXP view) { return reinterpret_cast<view_state*>(RAW(R_altrep_data1(view))); }
@@ -70,6 +82,7 @@ bool diverged(SEXP view);
 
 bool converted_diverged(SEXP view);
 bool strings_diverged(SEXP view);
+bool list_diverged(SEXP view);
 // Values in the dictionary (-1: stored one by one) and bytes of a code.
 std::pair<R_xlen_t, int> string_storage(SEXP view);
 
@@ -78,6 +91,7 @@ SEXP build_numeric_view(const view_state& state, SEXP region_pointer);
 struct conversion;
 SEXP build_converted_view(const view_state& state, const conversion& how, SEXP region_pointer);
 SEXP build_string_view(const view_state& state, SEXP region_pointer);
+SEXP build_list_view(const view_state& state, R_xlen_t min_length, SEXP region_pointer);
 SEXP build_gone(SEXP travel_state, const char* reason);
 
 // ---- external pointers

@@ -36,7 +36,7 @@ void describer::describe(slot at, SEXP x) {
   if (is_gone(x))
     throw onecopy::error(onecopy::error_kind::not_found, "share an object", "part of it was shared and is gone",
                          "make it anew and share that");
-  if (IS_S4_OBJECT(x) && has_own_method(x)) {
+  if (Rf_isS4(x) && has_own_method(x)) {
     // The class has a share() method of its own: it decides, and its result travels as R serializes it.
     keep own_result(kept_.add(r_call([=] {
       SEXP ns = PROTECT(R_FindNamespace(Rf_mkString("onecopy")));
@@ -67,10 +67,11 @@ void describer::container(slot at, SEXP x) {
   for (R_xlen_t i = 0; table && i < n; ++i) {
     SEXP column = VECTOR_ELT(x, i);
     const bool plain = (Rf_isVectorAtomic(column) || (TYPEOF(column) == VECSXP && !Rf_inherits(column, "data.frame"))) &&
-                       Rf_getAttrib(column, R_DimSymbol) == R_NilValue && !IS_S4_OBJECT(column);
+                       Rf_getAttrib(column, R_DimSymbol) == R_NilValue && !Rf_isS4(column);
     if (i == 0) rows = XLENGTH(column);
     table = plain && XLENGTH(column) == rows;
   }
+  if (!table && is_long_list(x)) ++views_;
   const slot first = table ? out_.table(at, static_cast<std::uint64_t>(n), static_cast<std::uint64_t>(rows))
                            : out_.list(at, static_cast<std::uint64_t>(n));
   for (R_xlen_t i = 0; i < n; ++i) describe(first + static_cast<slot>(i), VECTOR_ELT(x, i));
@@ -83,7 +84,7 @@ void describer::container(slot at, SEXP x) {
           INTEGER_ELT(CAR(a), 0) == NA_INTEGER && std::abs(INTEGER_ELT(CAR(a), 1)) == rows)
         implied.push_back(R_RowNamesSymbol);
   }
-  attributes(at, x, implied, IS_S4_OBJECT(x));
+  attributes(at, x, implied, Rf_isS4(x), at == 0 && !known_.objects.empty());
 }
 
 void describer::pairlist(slot at, SEXP x) {
@@ -165,7 +166,7 @@ void describer::opaque(slot at, SEXP x, const char* what) {
   out_.opaque(at, "r-serialize", {reinterpret_cast<const std::byte*>(RAW(bytes)), static_cast<std::size_t>(XLENGTH(bytes))});
 }
 
-void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bool mark_s4) {
+void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bool mark_s4, bool mark_odd) {
   std::vector<std::pair<const char*, SEXP>> all;
   auto is_implied = [&](SEXP symbol) {
     for (SEXP i : implied)
@@ -185,6 +186,7 @@ void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bo
     all.emplace_back(CHAR(PRINTNAME(TAG(a))), item);
   }
   if (mark_s4) all.emplace_back(":s4", R_NilValue);
+  if (mark_odd) all.emplace_back(":odd", R_NilValue);
   if (all.empty()) return;
   std::vector<std::string_view> names;
   for (const auto& entry : all) names.emplace_back(own(entry.first));

@@ -35,7 +35,8 @@ class describer {
   void environment(slot at, SEXP x);
   void s4(slot at, SEXP x);
   void opaque(slot at, SEXP x, const char* what);
-  void attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bool mark_s4 = false);
+  void attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bool mark_s4 = false,
+                  bool mark_odd = false);
   bool has_own_method(SEXP x);
   // write_leaf.cpp
   void vector(slot at, SEXP x);

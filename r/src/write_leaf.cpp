@@ -242,12 +242,12 @@ void describer::vector(slot at, SEXP x) {
     spec.validity = missing_bitmap(x, int64);
   }
   numbers(at, x, spec);
-  attributes(at, x, implied, IS_S4_OBJECT(x));
+  attributes(at, x, implied, Rf_isS4(x));
 }
 
 bool describer::factor(slot at, SEXP x) {
   SEXP levels = Rf_getAttrib(x, R_LevelsSymbol);
-  if (TYPEOF(x) != INTSXP || TYPEOF(levels) != STRSXP || IS_S4_OBJECT(x)) return false;
+  if (TYPEOF(x) != INTSXP || TYPEOF(levels) != STRSXP || Rf_isS4(x)) return false;
   const auto* codes = static_cast<const int*>(DATAPTR_RO(x));
   const R_xlen_t n = XLENGTH(x);
   const R_xlen_t count = XLENGTH(levels);
@@ -279,7 +279,7 @@ void describer::strings(slot at, SEXP x) {
   auto source = std::make_shared<charsxp_source>(items, static_cast<std::uint64_t>(XLENGTH(x)));
   out_.keep(source);
   out_.strings(at, *source);
-  attributes(at, x, {}, IS_S4_OBJECT(x));
+  attributes(at, x, {}, Rf_isS4(x));
 }
 
 }  // namespace ocr

@@ -2,4 +2,17 @@
 # The R package's tests. Contract of a suite: see scripts/test.sh.
 set -u
 export R_LIBS="${ONECOPY_RLIB:?the R library where onecopy is installed}:${R_LIBS:-}"
-exec Rscript --vanilla tests/suites/r_run.R
+
+# The example package must build against what is installed; the tests use what it makes.
+examples=$(mktemp -d)
+trap 'rm -rf "$examples"' EXIT
+if (cd examples && tar -ch --exclude='*.o' --exclude='*.so' r-linking-to) | tar -x -C "$examples" &&
+  R CMD INSTALL --no-docs --library="$examples" "$examples/r-linking-to" >"$examples/log" 2>&1; then
+  export R_LIBS="$examples:$R_LIBS"
+else
+  tail -20 "$examples/log"
+  echo "examples/r-linking-to does not build"
+  echo "0 passed, 1 failed, 0 skipped"
+  exit 1
+fi
+Rscript --vanilla tests/suites/r_run.R

@@ -128,9 +128,14 @@ test_that("tibbles and data.tables", {
   table <- data.table::as.data.table(iris)
   s <- share(table)
   expect_true(identical(s, table))
-  expect_identical(s[Species == "setosa", mean(Sepal.Length)], mean(iris$Sepal.Length[1:50]))
-  copy <- data.table::copy(s)
-  copy[, Sepal.Length := 0]
+  # data.table's own syntax works where code is known to mean it: in the global environment.
+  globally <- new.env(parent = globalenv())
+  globally$s <- s
+  globally$copy <- data.table::copy(s)
+  means <- eval(quote(s[Species == "setosa", mean(Sepal.Length)]), globally)
+  expect_identical(means, mean(iris$Sepal.Length[1:50]))
+  eval(quote(copy[, `:=`(Sepal.Length, 0)]), globally)
+  expect_identical(globally$copy$Sepal.Length[], rep(0, 150))
   expect_identical(s$Sepal.Length[], iris$Sepal.Length)
 })
 
