@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "support/expect.hpp"
+#include "support/memfd.hpp"
 #include "support/pattern.hpp"
 #include "support/random_tree.hpp"
 #include "support/scratch.hpp"
@@ -15,6 +16,9 @@ using test::pattern_fault;
 
 class Backing : public testing::TestWithParam<backing> {
  protected:
+  void SetUp() override {
+    if (GetParam() == backing::memfd) NEEDS_SEALED_MEMFD();
+  }
   publish_options options(bool writable = false) {
     publish_options chosen{.where = GetParam(), .writable = writable};
     if (GetParam() == backing::file) chosen.path = folder / ("object" + std::to_string(++files) + ".onecopy");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/expect.hpp"
+#include "support/memfd.hpp"
 #include "support/pattern.hpp"
 #include "support/scratch.hpp"
 
@@ -131,6 +132,7 @@ TEST_F(RegionFile, MayBeReachedThroughALink) {
 }
 
 TEST(Descriptor, UnsealedMemoryOfAStrangerIsRefused) {
+  NEEDS_SEALED_MEMFD();
   const region made = publish_pattern(1, 1000, {.where = backing::memfd});
   const int unsealed = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   ASSERT_EQ(write(unsealed, made.bytes().data(), made.bytes().size()), static_cast<ssize_t>(made.bytes().size()));
@@ -144,6 +146,7 @@ TEST(Descriptor, UnsealedMemoryOfAStrangerIsRefused) {
 }
 
 TEST(Descriptor, SealedMemoryOutlivesItsMaker) {
+  NEEDS_SEALED_MEMFD();
   int descriptor = -1;
   {
     const region made = publish_pattern(1, 1000, {.where = backing::memfd});
@@ -155,11 +158,26 @@ TEST(Descriptor, SealedMemoryOutlivesItsMaker) {
 }
 
 TEST(Descriptor, SealedNonsenseIsCorrupt) {
+  NEEDS_SEALED_MEMFD();
   const int nonsense = memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   ASSERT_EQ(ftruncate(nonsense, 10'000), 0);
   ASSERT_EQ(fcntl(nonsense, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE), 0);
   EXPECT_EQ(kind_thrown_by([&] { store::from_descriptor(nonsense); }), error_kind::corrupt);
   close(nonsense);
+}
+
+TEST(Descriptor, WithoutMemfdsItIsAClearError) {
+  if (test::has_sealed_memfd()) GTEST_SKIP() << "this kernel has sealed memfds";
+  try {
+    publish_pattern(1, 1000, {.where = backing::memfd});
+    ADD_FAILURE() << "published";
+  } catch (const error& refused) {
+    EXPECT_TRUE(refused.kind() == error_kind::unsupported || refused.kind() == error_kind::permission ||
+                refused.kind() == error_kind::invalid_argument)
+        << refused.what();
+    EXPECT_NE(std::string(refused.what()).find("memfd"), std::string::npos) << refused.what();
+  }
+  EXPECT_EQ(pattern_fault(publish_pattern(1, 1000)), "") << "the store needs none";
 }
 
 TEST(Descriptor, ThingsThatAreNoMemory) {

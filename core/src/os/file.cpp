@@ -124,9 +124,16 @@ status reserve(int descriptor, std::uint64_t offset, std::uint64_t size) {
   if (errno != EOPNOTSUPP && errno != ENOSYS) return failure::from_errno(tried);
   struct stat info;
   if (fstat(descriptor, &info) != 0) return failure::from_errno(tried);
-  if (info.st_size >= start + length) return done();
-  if (retry([&] { return ftruncate(descriptor, start + length); }) == 0) return done();
-  return failure::from_errno(tried);
+  // A hole would ask for its block when it is first touched, and a full file system then ends the process that touches
+  // it. So every block that isn't there is written.
+  const std::vector<std::byte> zeros(std::min<std::uint64_t>(size, 1 << 20));
+  for (std::uint64_t at = std::max(offset, static_cast<std::uint64_t>(info.st_size)); at < offset + size;
+       at += zeros.size()) {
+    const auto part = std::min<std::uint64_t>(zeros.size(), offset + size - at);
+    if (auto written = write_at(descriptor, std::span(zeros).first(static_cast<std::size_t>(part)), at); !written)
+      return written;
+  }
+  return done();
 }
 
 result<std::string> read_whole(const std::string& path, std::size_t limit) {

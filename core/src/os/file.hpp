@@ -33,7 +33,7 @@ status write_at(int descriptor, std::span<const std::byte> bytes, std::uint64_t 
 // All of `bytes`; a file that ends early is a failure of kind corrupt.
 status read_at(int descriptor, std::span<std::byte> bytes, std::uint64_t offset);
 // Blocks for [offset, offset + size), so that later writes can't run out of space; grows the file. A file system that
-// can't reserve (EOPNOTSUPP) gets its size only.
+// can't reserve (EOPNOTSUPP) gets zeros written.
 status reserve(int descriptor, std::uint64_t offset, std::uint64_t size);
 result<std::string> read_whole(const std::string& path, std::size_t limit = 1 << 20);
 

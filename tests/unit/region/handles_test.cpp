@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "support/expect.hpp"
+#include "support/memfd.hpp"
 #include "support/pattern.hpp"
 #include "support/scratch.hpp"
 
@@ -78,6 +79,7 @@ TEST(Handles, OfANodeInside) {
 }
 
 TEST(Handles, RegionsWithoutANameInTheStoreHaveNone) {
+  NEEDS_SEALED_MEMFD();
   const region sealed = publish_pattern(1, 1000, {.where = backing::memfd});
   EXPECT_EQ(kind_thrown_by([&] { sealed.handle(); }), error_kind::unsupported);
   test::scratch_folder folder;

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# The tests of regions, values and processes again, each time on a kernel that lacks something.
+set -uo pipefail
+source tests/support/suite.sh
+tests=${ONECOPY_BUILD:-build/release}/tests
+without=$tests/onecopy_without
+passed=0 failed=0 skipped=0
+
+# Random trees and hostile bytes take long, and say nothing about the kernel.
+usual='-Hostile*:*Random*:FormatDocument*'
+# What needs a memfd by its nature.
+memfd='-Hostile*:*Random*:FormatDocument*:Record.AHandleIsEnoughWithoutAName:Publish.MoreThanTheMemory*'
+
+run() {  # run FEATURES FILTER PROGRAM...
+  local features=$1 filter=$2 line
+  shift 2
+  printf -- '---- without %s\n' "$features"
+  line=$(python3 tests/support/run_gtest.py --seconds 120 --under "$without $features" --filter "$filter" -- "$@" |
+    tee /dev/stderr | tail -n 1)
+  if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
+  else
+    failed=$((failed + 1))
+  fi
+} 2>&1
+
+if [ ! -x "$without" ]; then
+  skip "every test without a kernel feature" "libseccomp (libseccomp-dev) was not there when the tests were built"
+  finish
+  exit
+fi
+"$without" fallocate true
+if [ $? -eq 77 ]; then
+  skip "every test without a kernel feature" "this machine loads no seccomp filter"
+  finish
+  exit
+fi
+
+core=("$tests/unit_region" "$tests/unit_object" "$tests/conformance")
+for feature in noexec-seal tmpfile fallocate pagemap-scan newer-calls; do run "$feature" "$usual" "${core[@]}"; done
+for feature in memfd memfd-permission sealing; do run "$feature" "$memfd" "${core[@]}"; done
+for feature in proc-locks proc; do
+  "$without" "$feature" true
+  if [ $? -eq 77 ]; then skip "without $feature" "no mount namespace can be made here"; continue; fi
+  run "$feature" "$memfd" "${core[@]}"
+done
+# All of it at once, with processes that fork, are killed, or use a strange directory.
+run memfd,tmpfile,fallocate,pagemap-scan,newer-calls "$memfd" "${core[@]}" "$tests/process_fork" "$tests/process_directory"
+run tmpfile,newer-calls 'Kill.DuringPublishing:Kill.While*:Kill.Everybody*' "$tests/process_kill"
+finish
