@@ -58,7 +58,7 @@ void describe_table(writer& w) {
   static const texts words({{.text = "plain"}, {.text = "comma, \"quote\""}, {.text = ""}, {.text = "", .missing = true}});
   const auto at = w.table(w.root(), 8, 4);
   w.array(at, {.type = dtype::float64, .count = 4}, numbers);
-  w.array(at + 1, {.type = dtype::int32, .count = 4}, integers);
+  w.array(at + 1, {.type = dtype::int32, .count = 4, .least_is_missing = true}, integers);
   w.array(at + 2, {.type = dtype::logical32, .count = 4}, truths);
   w.strings(at + 3, words);
   w.array(at + 4, {.type = dtype::float64, .count = 4, .semantic = semantic::timestamp, .unit = time_unit::second},

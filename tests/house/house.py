@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 SOURCE = {".cpp", ".hpp", ".h", ".c", ".R", ".py", ".sh", ".cmake", ".mk"}
-LONGEST_LINE = 120
-LONGEST_FILE = 600  # a wall; 400 is what we aim at, and what the report lists
-AIM_FILE = 400
+# Walls. What we aim at is less, and the report lists what is above that.
+LONGEST_LINE, AIM_LINE = 140, 120
+LONGEST_FILE, AIM_FILE = 600, 400
 
 
 def files(root: Path) -> list[Path]:
@@ -79,18 +79,27 @@ def check_layers(root: Path) -> list[str]:
     return problems
 
 
-SYSTEM_HEADER = re.compile(r"^(sys/.*|linux/.*|unistd\.h|fcntl\.h|poll\.h|sched\.h|dirent\.h|asm/.*)$")
+SYSTEM_HEADER = re.compile(r"^(sys/.*|linux/.*|unistd\.h|poll\.h|sched\.h|dirent\.h|asm/.*)$")
+# <fcntl.h> and <sys/stat.h> have the flags that the functions of os/ take; what they declare must not be called.
+FLAGS_HEADER = {"fcntl.h", "sys/stat.h"}
+CALL = re.compile(
+    r"(?<![\w.:>])(?:::)?(?:openat|creat|fcntl|fallocate|fstat|fstatat|lstat|fchmod|mkdirat?|mkfifo|umask|utimensat|"
+    r"futimens|posix_fallocate)\(|(?<![\w>])::(?:open|stat|chmod|read|write|close|mmap|munmap)\("
+)
 
 
 def check_system_calls(root: Path) -> list[str]:
-    """Headers that declare system calls are included in core/src/os only."""
+    """System calls are made in core/src/os only."""
     problems = []
     for name in files(root):
         if name.parts[:2] != ("core", "src") or name.parts[2] == "os":
             continue
         for line, bracket, what in includes(root / name):
-            if bracket == "<" and SYSTEM_HEADER.match(what):
+            if bracket == "<" and SYSTEM_HEADER.match(what) and what not in FLAGS_HEADER:
                 problems.append(f"{name}:{line}: <{what}> belongs into core/src/os")
+        for number, line in enumerate(text(root / name).splitlines(), 1):
+            if not line.lstrip().startswith("//") and CALL.search(line):
+                problems.append(f"{name}:{number}: a system call: {line.strip()}")
     return problems
 
 
@@ -127,16 +136,20 @@ def check_sources_mk(root: Path) -> list[str]:
     return problems
 
 
-def check_line_length(root: Path) -> list[str]:
-    """Lines of code are at most 120 characters."""
+def long_lines(root: Path, limit: int) -> list[str]:
     problems = []
     for name in files(root):
         if name.suffix not in SOURCE and name.name not in {"CMakeLists.txt", "run"}:
             continue
         for number, line in enumerate(text(root / name).splitlines(), 1):
-            if len(line) > LONGEST_LINE:
+            if len(line) > limit:
                 problems.append(f"{name}:{number}: {len(line)} characters")
     return problems
+
+
+def check_line_length(root: Path) -> list[str]:
+    """No line of code has more than 140 characters."""
+    return long_lines(root, LONGEST_LINE)
 
 
 def lengths(root: Path) -> list[tuple[int, Path]]:
@@ -241,6 +254,8 @@ def main() -> int:
         print(("FAILED  " if problem else "ok      ") + what + (": " + problem if problem else ""))
         failed += bool(problem)
         passed += not problem
+    wide = long_lines(root, AIM_LINE)
+    print(f"report  {len(wide)} lines have more than {AIM_LINE} characters" + "".join(f"\n        {w}" for w in wide))
     long = [(count, name) for count, name in lengths(root) if count > AIM_FILE]
     print(f"report  {len(long)} files have more than {AIM_FILE} lines" + "".join(f"\n        {c} {n}" for c, n in long))
     print(f"{passed} passed, {failed} failed, 0 skipped")

@@ -72,6 +72,12 @@ result<struct stat> status_of(int descriptor, const std::string& path_for_messag
   return info;
 }
 
+result<fd> duplicate(int descriptor) {
+  const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+  if (copy < 0) return failure::from_errno("duplicate a descriptor");
+  return fd(copy);
+}
+
 bool is_writable(int descriptor) noexcept {
   const int flags = fcntl(descriptor, F_GETFL);
   return flags >= 0 && (flags & O_ACCMODE) != O_RDONLY;

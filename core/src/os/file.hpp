@@ -23,6 +23,8 @@ result<fd> open_at(int directory, const std::string& name, int flags, unsigned m
 result<struct stat> status_of(int descriptor, const std::string& path_for_messages);
 // True if the descriptor was opened for writing.
 bool is_writable(int descriptor) noexcept;
+// Another descriptor of the same description, with FD_CLOEXEC.
+result<fd> duplicate(int descriptor);
 // Follows symbolic links; nullopt when there is no such file.
 result<std::optional<struct stat>> status_of_path(const std::string& path);
 // Without following a last symbolic link; nullopt when there is no such file.

@@ -53,7 +53,8 @@ result<peer_identity> peer_of(int socket);
 result<bool> wait_readable(int descriptor, const deadline& until, bool* interrupted = nullptr);
 result<bool> wait_writable(int descriptor, const deadline& until, bool* interrupted = nullptr);
 
-// Sends one message of at least one byte (an empty packet looks like the end): all pieces in order, with at most descriptors_per_message descriptors, which stay the caller's.
+// Sends one message of at least one byte (an empty packet looks like the end): all pieces in order, with at most
+// descriptors_per_message descriptors, which stay the caller's.
 // A packet is sent whole or not at all. On a stream a failure may leave a part sent: the stream is then of no use.
 // Failures: peer_closed, timeout, invalid_argument (larger than the socket's buffer), busy (too many descriptors are in
 // flight and nobody receives them: ETOOMANYREFS).

@@ -156,14 +156,11 @@ result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trust
     return failure{error_kind::permission, "use a received descriptor",
                    "it is not sealed, so its sender could change or cut it while it is read",
                    "The sender must share the object as a sealed memfd"};
-  const bool writable = trusted && !os::is_sealed(descriptor) && (fcntl(descriptor, F_GETFL) & O_ACCMODE) == O_RDWR;
+  const bool writable = trusted && !os::is_sealed(descriptor) && os::is_writable(descriptor);
   // The description came with the descriptor and is the sender's too; a lock on it would end with theirs.
   auto own = os::reopen(descriptor, writable ? O_RDWR : O_RDONLY);
-  if (!own) {
-    const int copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0) return failure::from_errno("use a received descriptor");
-    own = os::fd(copy);
-  }
+  if (!own) own = os::duplicate(descriptor);
+  if (!own) return own.reason();
   // Only for holders() to count. A sender who holds the exclusive lock must not make the receiver wait.
   (void)os::try_lock_shared(own->get());
   region_state::origin from{.where = backing::memfd};

@@ -88,7 +88,8 @@ void queue::leave_side(mutex_state& side) noexcept {
 wait_result queue::put(std::span<const std::byte> message, const waiting& how_long) {
   if (message.size() > message_bytes_)
     throw error(error_kind::invalid_argument,
-                "put a message of " + std::to_string(message.size()) + " bytes in a queue", "its messages have at most " + std::to_string(message_bytes_),
+                "put a message of " + std::to_string(message.size()) + " bytes in a queue",
+                "its messages have at most " + std::to_string(message_bytes_),
                 "Share the data and put its handle in the queue, or make the queue with longer messages");
   sync::patience wait(how_long);
   std::atomic_ref tail(state_->tail), head(state_->head);
