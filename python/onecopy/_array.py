@@ -65,10 +65,10 @@ class SharedArray(np.ndarray[Any, Any]):
 
         return f"{text[:-1]}, {describe_memory(region, self.nbytes)})".replace("array", "SharedArray", 1)
 
-    def __deepcopy__(self, memo: Any) -> NDArray[Any]:
+    def __deepcopy__(self, memo: Any) -> Any:
         return np.array(self, subok=False)
 
-    def __copy__(self) -> NDArray[Any]:
+    def __copy__(self) -> Any:
         return np.array(self, subok=False)
 
 
@@ -132,7 +132,7 @@ def extent(array: NDArray[Any]) -> tuple[int, int]:
 # ---------------------------------------------------------------------------------------------------- reading
 
 
-def view_of(region: Region | PrivatePages, offset: int, shape: Any, dtype: Any, strides: Any = None,
+def view_of(region: Any, offset: int, shape: Any, dtype: Any, strides: Any = None,
             order: Any = "C") -> NDArray[Any]:
     """A view of the region. Raises Corrupt when it would reach outside."""
     try:
@@ -196,7 +196,7 @@ def read_array(node: Node, dtype: Any = None) -> NDArray[Any]:
 def times_from_floats(node: Node) -> NDArray[Any]:
     """R's dates, times and time spans: floats, NaN where missing. A private copy, as NumPy counts in integers."""
     values = np.asarray(read_array(node, f.DTYPE_OF[node.type])).astype("f8", copy=False)
-    unit = f.UNITS[node.unit] or "s"
+    unit: Any = f.UNITS[node.unit] or "s"
     if node.semantic == f.DATE:
         target, factor = "D", np.timedelta64(1, unit) / np.timedelta64(1, "D")
     else:
@@ -315,7 +315,7 @@ def write_attributes(w: Writer, at: int, note: str, attributes: dict[str, Callab
 def write_ndarray(w: Writer, at: int, array: NDArray[Any]) -> bool:
     """Writes any ndarray that has a form in the core. False (and nothing written) if it has none."""
     if array.dtype.kind == "O" or isinstance(array.dtype, np.dtypes.StringDType):
-        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        order: Any = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
         items = array.ravel(order=order).tolist()
         kinds = {type(item) for item in items}
         if not items or not kinds <= {str, type(None)}:

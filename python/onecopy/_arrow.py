@@ -151,8 +151,10 @@ def missing_by_bitmap(node: Node) -> np.ndarray[Any, Any] | None:
     offset = node.validity_offset
     if offset is None:
         return None
-    bits = np.frombuffer(node.region, "u1", (node.size + 7) // 8, offset)
-    return np.unpackbits(bits, bitorder="little")[: node.size] == 0
+    buffer: Any = node.region
+    bits = np.frombuffer(buffer, "u1", (node.size + 7) // 8, offset)
+    missing: np.ndarray[Any, Any] = np.unpackbits(bits, bitorder="little")[: node.size] == 0
+    return missing
 
 
 def _type_of(node: Node) -> pa.DataType:
@@ -178,11 +180,11 @@ def codes_from_zero(node: Node) -> np.ndarray[Any, Any]:
     count = node.dictionary().size
     small = np.dtype("i1") if count < 127 else np.dtype("i2") if count < 32767 else np.dtype("i4")
     plain = np.asarray(codes)
-    out = plain.astype(small)
+    out: Any = plain.astype(small)
     out -= small.type(node.code_base)
     outside = (plain < node.code_base) | (plain >= node.code_base + count)
     out[outside] = -1
-    return out
+    return np.asarray(out)
 
 
 def strings_of(node: Node) -> pa.Array:

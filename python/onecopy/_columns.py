@@ -14,7 +14,7 @@ from pandas.api.extensions import ExtensionArray
 from pandas.arrays import ArrowExtensionArray, ArrowStringArray
 
 from . import _format as f
-from ._array import read_array, times_from_floats, write_array, write_attributes
+from ._array import read_array, times_from_floats, write_array
 from ._arrow import Attributes, codes_from_zero, missing_by_bitmap, read_arrow, strings_of, write_arrow
 from ._core import Node, Writer
 from ._opaque import read_pickled, write_pickled
@@ -67,7 +67,7 @@ def write_column(w: Writer, at: int, values: Any) -> Flavour:
 
 def _zone_is_named(dtype: pd.DatetimeTZDtype, zone: str) -> bool:
     try:
-        return pd.DatetimeTZDtype(dtype.unit, zone) == dtype
+        return bool(pd.DatetimeTZDtype(dtype.unit, zone) == dtype)
     except Exception:
         return False
 
@@ -144,7 +144,7 @@ def read_column(node: Node, flavour: Flavour, foreign: bool) -> np.ndarray[Any, 
             out[[v is None for v in out]] = _MISSING[flavour["na"]]
         return out
     if kind == "pickle":
-        return read_pickled(node)  # type: ignore[no-any-return]
+        return read_pickled(node)
     raise Corrupt("read a column", f"its flavour {kind!r} is not known", "Update onecopy: it may come from a newer one")
 
 
@@ -167,7 +167,7 @@ def _with_zone(values: np.ndarray[Any, Any], zone: Any) -> Any:
     if unit not in ("s", "ms", "us", "ns"):
         values = values.astype("M8[s]")
     dtype = pd.DatetimeTZDtype(np.datetime_data(values.dtype)[0], zone)
-    return pd.arrays.DatetimeArray._simple_new(values, dtype=dtype)  # type: ignore[attr-defined]
+    return pd.arrays.DatetimeArray._simple_new(values, dtype=dtype)
 
 
 def _masked(node: Node, name: str) -> ExtensionArray:
@@ -179,14 +179,14 @@ def _masked(node: Node, name: str) -> ExtensionArray:
     else:
         found = missing_by_bitmap(node)
         mask = found if found is not None else np.zeros(len(data), dtype=bool)
-    return dtype.construct_array_type()(data, mask)  # type: ignore[call-arg]
+    return dtype.construct_array_type()(data, mask)
 
 
 def _categorical(node: Node, levels: Flavour, foreign: bool) -> pd.Categorical:
     node.check_codes()
     categories = pd.Index(read_column(node.dictionary(), levels, foreign), copy=False)
     dtype = pd.CategoricalDtype(categories, ordered=node.ordered)
-    return pd.Categorical._simple_new(codes_from_zero(node), dtype)  # type: ignore[attr-defined, no-any-return]
+    return pd.Categorical._simple_new(codes_from_zero(node), dtype)
 
 
 def _read_natural(node: Node, foreign: bool) -> np.ndarray[Any, Any] | ExtensionArray:

@@ -88,7 +88,7 @@ class SharedFrozenSet(frozenset[Any]):
 
 class SharedTuple(tuple[Any, ...]):
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _reduce(self, tuple(list(self)))
+        return _reduce(self, tuple(self))
 
 
 class SharedStr(str):
@@ -141,7 +141,7 @@ _PLAIN_FORM: dict[type, Any] = {
     SharedDict: dict,
     SharedSet: set,
     SharedFrozenSet: frozenset,
-    SharedTuple: lambda t: tuple(list(t)),
+    SharedTuple: tuple,
     SharedStr: str.__str__,
     SharedBytes: lambda b: bytes(memoryview(b)),
     SharedInt: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def decode(node: Node) -> Any:
         return read_pickled(node)
     if text in ("memoryview", "bytearray"):
         array = read_array(node)
-        return bytearray(np.asarray(array)) if text == "bytearray" else memoryview(array)
+        return bytearray(np.asarray(array)) if text == "bytearray" else memoryview(cast(Any, array))
     if text == "torch.Tensor":
         return _read_tensor(node)
     if text.startswith("{"):
@@ -167,10 +167,10 @@ def _read_fields(node: Node, note: dict[str, Any]) -> Any:
     names = node.attribute("names")
     if not isinstance(kind, type) or names is None or names.size != node.size:
         raise Corrupt("read a shared object", "its fields have no names")
-    fields = {key: load(node.child(i)) for i, key in enumerate(names.string_list())}
+    fields = {str(key): load(node.child(i)) for i, key in enumerate(names.string_list())}
     if note["t"] == "namedtuple":
         return kind(**fields)
-    out = object.__new__(kind)
+    out: Any = object.__new__(kind)
     for key, value in fields.items():  # as pickle does: neither __init__ nor __setattr__ runs
         object.__setattr__(out, key, value)
     note_node(out, node)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copyreg
+import functools
+import itertools
 import json
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,10 +15,10 @@ from pandas.arrays import ArrowExtensionArray
 
 from . import _format as f
 from ._array import SharedArray, read_array, view_of, write_array, write_attributes
+from ._arrow_buffers import arrow_is_shared
 from ._columns import read_column, write_column
 from ._core import Node, Writer
 from ._opaque import read_pickled, write_pickled
-from ._arrow_buffers import arrow_is_shared
 from ._place import owner_of, pickling_by_value
 from .errors import Corrupt
 
@@ -160,7 +162,7 @@ def _plain_view(values: Any) -> Any:
 
 
 for _kind in (pd.DataFrame, pd.Series):
-    copyreg.pickle(_kind, _reduce)  # type: ignore[arg-type]
+    copyreg.pickle(_kind, _reduce)
 
 
 # ------------------------------------------------------------------------------------------------------ writing
@@ -170,8 +172,8 @@ def write_frame(w: Writer, at: int, df: pd.DataFrame) -> None:
     rows, count = df.shape
     first = w.table(at, count, rows)
     note: dict[str, Any] = {"t": "DataFrame"}
-    note["cols"] = [write_column(w, first + i, df._get_column_array(i)) for i in range(count)]  # type: ignore[operator]
-    attributes: Attributes = {}
+    note["cols"] = [write_column(w, first + i, df._get_column_array(i)) for i in range(count)]
+    attributes: dict[str, Any] = {}
     labels = list(df.columns)
     if type(df.columns) is pd.Index and df.columns.name is None and all(type(c) is str for c in labels):
         note["label_dtype"] = str(df.columns.dtype)
@@ -184,8 +186,8 @@ def write_frame(w: Writer, at: int, df: pd.DataFrame) -> None:
 
 def write_series(w: Writer, at: int, series: pd.Series[Any]) -> None:
     first = w.table(at, 1, len(series))
-    note: dict[str, Any] = {"t": "Series", "cols": [write_column(w, first, series._values)]}  # type: ignore[attr-defined]
-    attributes: Attributes = {}
+    note: dict[str, Any] = {"t": "Series", "cols": [write_column(w, first, series._values)]}
+    attributes: dict[str, Any] = {}
     _attach_index(note, attributes, "index", series.index)
     name = series.name
     if name is None or type(name) is str:
@@ -198,13 +200,13 @@ def write_series(w: Writer, at: int, series: pd.Series[Any]) -> None:
 
 def write_index(w: Writer, at: int, index: pd.Index[Any]) -> None:
     note: dict[str, Any] = {"t": "Index"}
-    attributes: Attributes = {}
+    attributes: dict[str, Any] = {}
     w.null(at)
     _attach_index(note, attributes, "index", index)
     write_attributes(w, at, json.dumps(note), _bound(w, attributes))
 
 
-def _finish(w: Writer, at: int, obj: Any, note: dict[str, Any], attributes: Attributes) -> None:
+def _finish(w: Writer, at: int, obj: Any, note: dict[str, Any], attributes: dict[str, Any]) -> None:
     if obj.attrs:
         attrs = dict(obj.attrs)
         attributes[".attrs"] = lambda slot: write_pickled(w, slot, attrs)
@@ -213,8 +215,8 @@ def _finish(w: Writer, at: int, obj: Any, note: dict[str, Any], attributes: Attr
     write_attributes(w, at, json.dumps(note), _bound(w, attributes))
 
 
-def _bound(w: Writer, attributes: Attributes) -> Attributes:
-    return {name: (lambda slot, write=write: write(slot) if not isinstance(write, _Part) else write(w, slot))
+def _bound(w: Writer, attributes: dict[str, Any]) -> Attributes:
+    return {name: functools.partial(write, w) if isinstance(write, _Part) else write
             for name, write in attributes.items()}
 
 
@@ -235,7 +237,7 @@ class _Part:
             write_column(w, slot, index._values)
 
 
-def _attach_index(note: dict[str, Any], attributes: Attributes, key: str, index: pd.Index[Any]) -> None:
+def _attach_index(note: dict[str, Any], attributes: dict[str, Any], key: str, index: pd.Index[Any]) -> None:
     names = list(index.names)
     plain_names = all(n is None or type(n) is str for n in names)
     if isinstance(index, pd.RangeIndex) and plain_names:
@@ -247,7 +249,7 @@ def _attach_index(note: dict[str, Any], attributes: Attributes, key: str, index:
     elif type(index) in (pd.Index, pd.DatetimeIndex, pd.TimedeltaIndex, pd.CategoricalIndex) and plain_names:
         note[key] = {"flat": _flavour(index._values), "names": names}
         if getattr(index, "freq", None) is not None:
-            note[key]["freq"] = index.freqstr  # type: ignore[attr-defined]
+            note[key]["freq"] = index.freqstr
     else:
         note[key] = {"pickle": True}
         attributes["." + key] = _Pickled(index)
@@ -293,7 +295,7 @@ def read_series(node: Node, note: dict[str, Any]) -> pd.Series[Any]:
     named = node.attribute(".name")
     name = read_pickled(named) if named is not None else note.get("name")
     index = _read_index(node, note, "index", node.rows)
-    plain = _assemble([values], index, pd.Index([0]))._ixs(0, axis=1)  # type: ignore[operator]
+    plain = _assemble([values], index, pd.Index([0]))._ixs(0, axis=1)
     plain.name = name
     if ".attrs" in node.attribute_names():
         plain.attrs = read_pickled(cast(Node, node.attribute(".attrs")))
@@ -337,7 +339,7 @@ def _read_index(node: Node, note: dict[str, Any], key: str, size: int) -> pd.Ind
     values = _plain_view(values)
     index = pd.Index(values, copy=False, name=about["names"][0], dtype=getattr(values, "dtype", None))
     if "freq" in about:
-        index.freq = about["freq"]  # type: ignore[attr-defined]
+        index.freq = about["freq"]
     return index
 
 
@@ -381,7 +383,7 @@ def _wrapped(values: Any) -> Any:
     """pandas keeps times in arrays of its own."""
     if isinstance(values, np.ndarray) and values.dtype.kind in "mM":
         kind = pd.arrays.DatetimeArray if values.dtype.kind == "M" else pd.arrays.TimedeltaArray
-        return kind._simple_new(values, dtype=values.dtype)  # type: ignore[attr-defined]
+        return kind._simple_new(values, dtype=values.dtype)
     return values
 
 
@@ -400,7 +402,7 @@ def _joined(arrays: list[Any]) -> Any:
     region = arrays[0].base
     starts = [a.__array_interface__["data"][0] for a in arrays]
     step = starts[1] - starts[0]
-    regular = all(b - a == step for a, b in zip(starts, starts[1:], strict=False))
+    regular = all(b - a == step for a, b in itertools.pairwise(starts))
     if not regular or step <= 0 or any(a.base is not region and a.base != region for a in arrays):
         return None
     shape = (len(arrays), len(arrays[0]))

@@ -61,7 +61,7 @@ for _name in (
     "rfloordiv rlshift rmatmul rmod rmul ror round rpow rrshift rshift rsub rtruediv rxor setitem str sub truediv xor"
 ).split():
     setattr(Missing, f"__{_name}__", _use)
-Missing.__hash__ = object.__hash__  # type: ignore[assignment]
+setattr(Missing, "__hash__", object.__hash__)  # noqa: B010
 
 
 class MissingArray(Missing):
@@ -77,7 +77,7 @@ class MissingArray(Missing):
         object.__setattr__(self, "_offset", offset)
         object.__setattr__(self, "_strides", strides)
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return np.ndarray
 

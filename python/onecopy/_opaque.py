@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import pickle
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -51,7 +52,7 @@ def write_pickled(w: Writer, at: int, obj: Any) -> None:
             cloudpickle.CloudPickler(out, protocol=5, buffer_callback=buffers.append).dump(obj)
             data = out.getvalue()
     write_opaque(w, at, _TAG, data)
-    attributes = {}
+    attributes: dict[str, Callable[[int], object]] = {}
     if buffers:
         blocks = [np.frombuffer(buffer.raw(), "u1") for buffer in buffers]
         attributes[".buffers"] = lambda slot: _write_blocks(w, slot, blocks)
@@ -80,11 +81,11 @@ def read_pickled(node: Node) -> Any:
             "it is a Python pickle, which runs code of whoever wrote it",
             "If you trust its origin, pass allow_pickle=True",
         )
-    memory = memoryview(node.region)  # type: ignore[arg-type]
+    memory = memoryview(node.region)
     start, size = node.opaque_range()
     blocks = node.attribute(".buffers")
     buffers = []
-    for i in range(blocks.size if blocks is not None else 0):
+    for i in range(blocks.size) if blocks is not None else ():
         part = blocks.child(i)  # type: ignore[union-attr]
         buffers.append(memory[part.data_offset : part.data_offset + part.data_bytes])
     return pickle.loads(memory[start : start + size], buffers=buffers)
@@ -92,5 +93,5 @@ def read_pickled(node: Node) -> Any:
 
 def read_opaque(node: Node) -> Any:
     start, size = node.opaque_range()
-    data = bytes(memoryview(node.region)[start : start + size])  # type: ignore[arg-type]
+    data = bytes(memoryview(node.region)[start : start + size])
     return Opaque(node.tag(), data)

@@ -321,4 +321,5 @@ def free(what: Any, *, missing_ok: bool = False) -> None:
             raise WrongType("free a shared object", f"this {type(what).__name__} is not shared")
         done = _core.remove((owner if isinstance(owner, Region) else owner.region).id)
     if not done and not missing_ok:
-        raise NotFound("free a shared object", f"there is no object {what!r}" if isinstance(what, str) else "it is gone")
+        happened = f"there is no object {what!r}" if isinstance(what, str) else "it is gone"
+        raise NotFound("free a shared object", happened)

@@ -41,7 +41,6 @@ class Usage:
     Attributes:
         objects: how many there are.
         size: bytes of all of them.
-        held_here: bytes of those that this process has mapped.
         saved: bytes that copies in every holder would take beyond the one that there is.
         directory: where the store is.
         available: bytes that its file system still has.
@@ -49,7 +48,6 @@ class Usage:
 
     objects: int
     size: int
-    held_here: int
     saved: int
     directory: str
     available: int
@@ -57,11 +55,13 @@ class Usage:
 
 def ls() -> list[Entry]:
     """All objects in the store of this user, newest last."""
-    zone = datetime.timezone.utc
+    zone = datetime.UTC
+    entries = _core.list()
+    counts = _core.holders([entry[0] for entry in entries])
     out = []
-    for id_, name, size, created, lease, mutable, _ in _core.list():
+    for (id_, name, size, created, lease, mutable, _), holders in zip(entries, counts, strict=True):
         when = datetime.datetime.fromtimestamp(created, zone).astimezone()
-        out.append(Entry(id_, name, size, when, lease, mutable, _core.holders(id_)))
+        out.append(Entry(id_, name, size, when, lease, mutable, holders))
     return sorted(out, key=lambda e: e.created)
 
 
@@ -78,13 +78,8 @@ def usage() -> Usage:
     entries = ls()
     directory = _core.directory()
     disk = os.statvfs(directory)
-    mapped = set()
-    with open("/proc/self/maps") as maps:
-        for line in maps:
-            mapped.update(part for part in line.rsplit("/", 1)[-1].split() if len(part) >= 32)
-    here = sum(e.size for e in entries if any(e.id in m for m in mapped))
     saved = sum(e.size * (e.holders - 1) for e in entries if e.holders > 1)
-    return Usage(len(entries), sum(e.size for e in entries), here, saved, directory, disk.f_bavail * disk.f_frsize)
+    return Usage(len(entries), sum(e.size for e in entries), saved, directory, disk.f_bavail * disk.f_frsize)
 
 
 def human_size(count: float) -> str:

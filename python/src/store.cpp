@@ -29,7 +29,11 @@ void bind_store(nb::module_& m) {
       out.append(nb::make_tuple(e.id.text(), e.name, e.bytes, e.created, e.lease_seconds, e.writable, e.in_memfd));
     return out;
   });
-  m.def("holders", [](const std::string& id) { return store::holders(onecopy::object_id::parse(id)); }, release());
+  m.def("holders", [](const std::vector<std::string>& texts) {
+    std::vector<onecopy::object_id> ids;
+    for (const auto& text : texts) ids.push_back(onecopy::object_id::parse(text));
+    return store::holders(ids);
+  }, release());
   m.def("collect", [] {
     store::collected c;
     {

@@ -35,7 +35,11 @@ def test_values_that_cannot_carry_a_note_come_back_as_they_are(value):
     assert onecopy.share(value) is value
 
 
-@pytest.mark.parametrize("dtype", "? i1 i2 i4 i8 u1 u2 u4 u8 f2 f4 f8 c8 c16 S5 U3 M8[ns] M8[D] M8[us] m8[s] >i4".split())
+@pytest.mark.parametrize(
+    "dtype",
+    ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16", "S5", "U3",
+     "M8[ns]", "M8[D]", "M8[us]", "m8[s]", ">i4"],
+)  # fmt: skip
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (7,), (3, 4), (2, 0, 3), (2, 3, 4)], ids=str)
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_arrays_of_every_type_and_shape(dtype, shape, order):
@@ -66,8 +70,9 @@ def test_array_is_in_place_and_read_only_and_stays_when_the_name_goes():
 def test_results_are_ordinary_arrays():
     shared = onecopy.share(np.arange(12.0).reshape(3, 4))
     for result in (shared + 1, shared * shared, np.sin(shared), shared.sum(axis=0), shared.copy(), shared.astype("i4"),
-                   np.sort(shared), np.concatenate([shared, shared]), shared.mean(axis=1), shared > 5, shared @ shared.T,
-                   np.where(shared > 1, shared, 0), shared.flatten(), np.cumsum(shared), -shared):  # fmt: skip
+                   np.sort(shared), np.concatenate([shared, shared]), shared.mean(axis=1), shared > 5,
+                   shared @ shared.T, np.where(shared > 1, shared, 0), shared.flatten(), np.cumsum(shared),
+                   -shared):  # fmt: skip
         assert type(result) is np.ndarray
         assert not onecopy.is_shared(result)
     assert type(shared.sum()) is np.float64

@@ -41,7 +41,8 @@ def test_pool(context):
     shared = onecopy.share(np.arange(100_000.0))
     frame = onecopy.share(pd.DataFrame({"a": np.arange(1000.0), "s": ["x", "y"] * 500}))
     with context.Pool(2) as pool:
-        assert pool.map(total, [shared[i::4] for i in range(4)]) == [(float(shared[i::4].sum()), True) for i in range(4)]
+        parts = [shared[i::4] for i in range(4)]
+        assert pool.map(total, parts) == [(float(part.sum()), True) for part in parts]
         assert pool.apply(frame_total, (frame,)) == (499500.0, True, 2)
         back = pool.apply(doubled_and_shared, (shared,))
     assert onecopy.is_shared(back)  # outlived the pool

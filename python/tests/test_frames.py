@@ -41,7 +41,8 @@ def whole_frame() -> pd.DataFrame:
             "string_python": pd.array(["a", None, "c", "d"], dtype="string[python]"),
             "arrow_int": pd.array([1, None, 3, 4], dtype="int32[pyarrow]"),
             "arrow_list": pd.array([[1], [2, 3], None, []], dtype=pd.ArrowDtype(pa.list_(pa.int64()))),
-            "arrow_dictionary": pd.array(["a", "b", "a", None], dtype=pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
+            "arrow_dictionary": pd.array(["a", "b", "a", None],
+                                         dtype=pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))),
             "arrow_decimal": pd.array([1, 2, 3, None], dtype=pd.ArrowDtype(pa.decimal128(5, 2))),
             "period": pd.period_range("2024", periods=4, freq="M"),
             "interval": pd.interval_range(0, 4),
@@ -153,7 +154,7 @@ def test_a_changed_frame_pickles_what_it_holds_now():
         again = pickle.loads(pickle.dumps(shared))
         pd.testing.assert_frame_equal(again, ordinary)
         assert again.attrs == ordinary.attrs
-        with pytest.raises(TypeError, match="changed|not shared"):
+        with pytest.raises(TypeError, match=r"changed|not shared"):
             onecopy.handle(shared)
         pd.testing.assert_frame_equal(frame, onecopy.share(frame))  # what was shared is untouched
 
@@ -232,8 +233,9 @@ def test_arrow_is_in_place_and_pickles_as_handles():
 
 
 def test_polars():
-    frame = pl.DataFrame({"a": [1, 2, None], "s": ["x", None, "z"], "c": pl.Series(["q", "r", "q"], dtype=pl.Categorical),
-                          "l": [[1], [], None], "t": pl.Series([1, 2, 3], dtype=pl.Datetime("us"))})  # fmt: skip
+    frame = pl.DataFrame({"a": [1, 2, None], "s": ["x", None, "z"],
+                          "c": pl.Series(["q", "r", "q"], dtype=pl.Categorical), "l": [[1], [], None],
+                          "t": pl.Series([1, 2, 3], dtype=pl.Datetime("us"))})  # fmt: skip
     shared = onecopy.share(frame)
     assert shared.equals(frame) and shared.schema == frame.schema
     again = onecopy.attach(onecopy.handle(shared))
