@@ -10,6 +10,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "onecopy/queue.hpp"
 #include "onecopy/record.hpp"
@@ -35,11 +36,24 @@ Primitive open_in_file(const std::string& path, const typename Primitive::state_
       raw_record::open(path, record_type_of<typename Primitive::state_type>(), &first, what));
 }
 
+// A queue in an object of its own.
+class shared_queue : public queue {
+ public:
+  shared_queue() = default;
+  shared_queue(queue line, onecopy::region whole) : queue(std::move(line)), region_(std::move(whole)) {}
+  const onecopy::region& region() const noexcept { return region_; }
+  onecopy::handle handle() const { return region_.handle(); }
+
+ private:
+  onecopy::region region_;
+};
+
 // An existing queue keeps its shape; see queue::slots and queue::message_bytes.
-queue open_shared_queue(std::string_view name, const queue_shape& shape = {}, missing what = missing::make);
-queue open_queue_in_file(const std::string& path, const queue_shape& shape = {}, missing what = missing::make);
-queue make_queue(const queue_shape& shape = {}, backing where = backing::store);
+shared_queue open_shared_queue(std::string_view name, const queue_shape& shape = {}, missing what = missing::make);
+shared_queue open_queue_in_file(const std::string& path, const queue_shape& shape = {}, missing what = missing::make);
+// Without a name: others attach by its handle.
+shared_queue make_queue(const queue_shape& shape = {}, backing where = backing::store);
 // The queue that a region holds; throws wrong_type if it holds none.
-queue queue_in(const region& whole);
+shared_queue queue_in(const region& whole);
 
 }  // namespace onecopy

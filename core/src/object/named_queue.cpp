@@ -28,23 +28,23 @@ std::unique_ptr<void, void (*)(void*)> first_bytes(const queue_shape& shape) {
 
 }  // namespace
 
-queue queue_in(const region& whole) {
+shared_queue queue_in(const region& whole) {
   const raw_record held = raw_record::from(whole);
   if (held.type().name != queue_name || held.size() < sizeof(queue_state))
     throw error(error_kind::wrong_type, "open a queue", "it holds a record \"" + held.type().name + "\"",
                 "Open it with the type that it was made with");
-  return queue(*reinterpret_cast<queue_state*>(held.data()), held.size(), held.who(), whole.state());
+  return {queue(*reinterpret_cast<queue_state*>(held.data()), held.size(), held.who(), whole.state()), whole};
 }
 
-queue open_shared_queue(std::string_view name, const queue_shape& shape, missing what) {
+shared_queue open_shared_queue(std::string_view name, const queue_shape& shape, missing what) {
   return queue_in(detail::find_or_make_named(name, type_for(shape), first_bytes(shape).get(), what, false));
 }
 
-queue open_queue_in_file(const std::string& path, const queue_shape& shape, missing what) {
+shared_queue open_queue_in_file(const std::string& path, const queue_shape& shape, missing what) {
   return queue_in(detail::find_or_make_file(path, type_for(shape), first_bytes(shape).get(), what));
 }
 
-queue make_queue(const queue_shape& shape, backing where) {
+shared_queue make_queue(const queue_shape& shape, backing where) {
   return queue_in(detail::publish_record(type_for(shape), first_bytes(shape).get(), {.where = where}));
 }
 

@@ -1,0 +1,649 @@
+"""Locks, events, semaphores, barriers, counters and queues that processes share, by name or inside a record.
+
+    door = onecopy.Lock("prices")                 # the same lock in every process of this user, in any language
+    with door:
+        if door.owner_died:                       # a process was killed while it held the lock
+            repair()
+            door.repaired()
+        ...
+
+A process may be killed at any instant: the others go on, within 50 ms. Waits end with Ctrl-C, let other threads run, and
+can be awaited. Objects pickle as handles. The owner of a lock is the process: any thread of it may release. None of the
+locks is recursive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import pickle
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from queue import Empty, Full
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from . import _core
+from ._fields import Spec
+from .errors import PeerClosed, Timeout, WrongType
+
+__all__ = ["Barrier", "Condition", "Counter", "Event", "Lock", "Queue", "RWLock", "Semaphore"]
+
+_DONE, _OWNER_DIED, _TIMED_OUT, _INTERRUPTED, _BROKEN, _CLOSED = range(6)
+T = TypeVar("T")
+P = TypeVar("P", bound="_Placed")
+
+
+def _seconds(timeout: float | None) -> float:
+    return -1.0 if timeout is None else max(0.0, float(timeout))
+
+
+def _state(label: str, size: int, alignment: int) -> dict[str, Any]:
+    """How a state stands in a record: one opaque, named field."""
+    inner = (label, 9, 0, 8, [size // 8], [])
+    dtype = np.dtype({"names": [label], "formats": [("u8", (size // 8,))], "itemsize": size})
+    return {"number": 19, "item_size": size, "alignment": alignment, "dtype": dtype, "inner": (inner,)}
+
+
+class _Placed:
+    """What lies in a record: one of its own, found by name, in a file or by handle; or a part of another."""
+
+    _label: ClassVar[str]
+    _size: ClassVar[int]
+    _record: _core.RawRecord
+    _path: str | None
+    _alone: bool
+
+    @classmethod
+    def _type(cls) -> tuple[str, int, list[Any]]:
+        return cls._label, cls._size, [(cls._label, 9, 0, 8, [cls._size // 8], [])]
+
+    @classmethod
+    def _find(cls, name: str | None, path: str | os.PathLike[str] | None, first: bytes, create: bool) -> _core.RawRecord:
+        if name is not None and path is not None:
+            raise ValueError("give a name or a path, not both")
+        if path is not None:
+            return _core.RawRecord.open(os.fspath(path), *cls._type(), first, create)
+        if name is not None:
+            return _core.RawRecord.shared(name, *cls._type(), first, create, False)
+        return _core.RawRecord.make(*cls._type(), first)
+
+    def _keep(self, record: _core.RawRecord, alone: bool) -> None:
+        self._record = record
+        self._alone = alone
+
+    @classmethod
+    def _over(cls: type[P], record: _core.RawRecord, offset: int, alone: bool) -> P:
+        made = cls.__new__(cls)
+        made._core_init(record, offset)
+        made._keep(record, alone)
+        return made
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def _in_record(cls: type[P], owner: Any, offset: int) -> P:
+        raw = owner._raw()
+        if raw is None:
+            raise WrongType(
+                f"use the {cls.__name__} of a {type(owner).__name__}", "the record is private memory of this process",
+                "Make the record with .shared() or .open()",
+            )  # fmt: skip
+        return cls._over(raw, _core.address_of_record(owner) - raw.address + offset, False)
+
+    @classmethod
+    def attach(cls: type[P], handle: str) -> P:
+        """The one that a handle names. Raises NotFound, WrongType, WrongHost."""
+        return cls._over(_core.RawRecord.attach(handle, *cls._type()), 0, True)
+
+    @property
+    def handle(self) -> str:
+        """Text by which other processes attach it."""
+        if not self._alone:
+            raise WrongType(f"make a handle of a {type(self).__name__}", "it is part of a record",
+                            "Send the record")  # fmt: skip
+        return self._record.region.handle()
+
+    @property
+    def name(self) -> str:
+        """The name that it was made with, or ""."""
+        return self._record.region.name if self._alone else ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._alone and self._record.region.backing == "file":
+            return _reopen, (type(self), self._record.region.path)
+        return _attach, (type(self), self.handle)
+
+    def __repr__(self) -> str:
+        where = repr(self.name) if self.name else "in a record" if not self._alone else hex(self._record.address)
+        return f"<onecopy.{type(self).__name__} {where}>"
+
+
+def _attach(cls: type[P], handle: str) -> P:
+    return cls.attach(handle)
+
+
+def _reopen(cls: type[P], path: str) -> P:
+    return cls._over(_core.RawRecord.open(path, *cls._type(), bytes(cls._size), False), 0, True)
+
+
+# --------------------------------------------------------------------------------------------------------------- asyncio
+
+_running: weakref.WeakSet[_core.Cancellation] = weakref.WeakSet()
+
+
+@atexit.register
+def _cancel_all() -> None:
+    for cancellation in list(_running):
+        cancellation.cancel()
+
+
+async def _in_thread(wait: Callable[[_core.Cancellation], T], undo: Callable[[T], None]) -> T:
+    """Awaits ``wait`` in a thread of its own: an executor's threads could all be waiting. A cancelled wait ends within
+    50 ms; what it got meanwhile is undone."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    cancellation = _core.Cancellation()
+    _running.add(cancellation)
+    guard = threading.Lock()
+    gave_up = False
+
+    def deliver(result: T | None, problem: BaseException | None) -> None:
+        nonlocal gave_up
+        with guard:
+            late = gave_up or future.done()
+            if not late:
+                if problem is not None:
+                    future.set_exception(problem)
+                else:
+                    future.set_result(result)  # type: ignore[arg-type]
+                return
+        if problem is None:
+            undo(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result, problem = None, None
+        try:
+            result = wait(cancellation)
+        except BaseException as caught:
+            problem = caught
+        try:
+            loop.call_soon_threadsafe(deliver, result, problem)
+        except RuntimeError:  # the loop is closed: nobody will ever know
+            if problem is None:
+                undo(result)  # type: ignore[arg-type]
+
+    threading.Thread(target=run, name="onecopy wait", daemon=True).start()
+    try:
+        return await future
+    except asyncio.CancelledError:
+        cancellation.cancel()
+        with guard:
+            gave_up = True
+            # Delivered and cancelled in the same turn of the loop.
+            had = future.result() if future.done() and not future.cancelled() and not future.exception() else None
+            done = future.done() and not future.cancelled()
+        if done and had is not None:
+            undo(had)
+        raise
+
+
+def _got(code: int) -> bool:
+    return code in (_DONE, _OWNER_DIED)
+
+
+# ----------------------------------------------------------------------------------------------------------------- locks
+
+
+class Lock(_core.Mutex, _Placed):
+    """A lock that survives the death of its owner.
+
+    Args:
+        name: the same lock for every process of this user that gives it. Without name and path: a new one, which others
+            get by pickling or by ``handle``.
+        path: a file that keeps it.
+        create: makes it if it is not there; otherwise raises NotFound.
+
+    ``acquire(blocking=True, timeout=-1)``, ``release``, ``locked`` and ``with`` are threading.Lock's. ``owner_died`` is
+    true when a process was killed while holding it and nobody has called ``repaired()`` since.
+    """
+
+    _label, _size = "onecopy.mutex", 8
+
+    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+        record = self._find(name, path, bytes(self._size), create)
+        _core.Mutex.__init__(self, record)
+        self._keep(record, True)
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.Mutex.__init__(self, record, offset)
+
+    async def acquire_async(self, timeout: float | None = None) -> bool:
+        """``await``: true if it was acquired. A cancelled wait leaves it as it was."""
+        wait = _seconds(timeout)
+        return await _in_thread(lambda c: _got(self.acquire_code(wait, c)), lambda got: self.release() if got else None)
+
+    async def __aenter__(self) -> Lock:
+        await self.acquire_async()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
+
+
+class RWLock(_core.RWMutex, _Placed):
+    """Many readers or one writer: ``with lock.read(): ...``, ``with lock.write(): ...``. A waiting writer keeps new
+    readers out. A dead reader or writer blocks nobody; ``owner_died`` as for Lock. Arguments as for Lock.
+    """
+
+    _label, _size = "onecopy.rwlock", 1024
+
+    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+        record = self._find(name, path, bytes(self._size), create)
+        _core.RWMutex.__init__(self, record)
+        self._keep(record, True)
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.RWMutex.__init__(self, record, offset)
+
+    def acquire_read(self, timeout: float | None = None) -> bool:
+        """False if the time ran out. ``release_read`` must follow otherwise."""
+        return _got(self.acquire_shared_code(_seconds(timeout), None))
+
+    def acquire_write(self, timeout: float | None = None) -> bool:
+        """False if the time ran out. ``release_write`` must follow otherwise."""
+        return _got(self.acquire_code(_seconds(timeout), None))
+
+    @contextmanager
+    def read(self, timeout: float | None = None) -> Iterator[RWLock]:
+        """Raises Timeout."""
+        if not self.acquire_read(timeout):
+            raise Timeout("lock for reading", "a writer holds the lock", "Give it more time")
+        try:
+            yield self
+        finally:
+            self.release_read()
+
+    @contextmanager
+    def write(self, timeout: float | None = None) -> Iterator[RWLock]:
+        """Raises Timeout."""
+        if not self.acquire_write(timeout):
+            raise Timeout("lock for writing", "others hold the lock", "Give it more time")
+        try:
+            yield self
+        finally:
+            self.release_write()
+
+    @asynccontextmanager
+    async def read_async(self) -> AsyncIterator[RWLock]:
+        await _in_thread(
+            lambda c: _got(self.acquire_shared_code(-1.0, c)), lambda got: self.release_read() if got else None
+        )
+        try:
+            yield self
+        finally:
+            self.release_read()
+
+    @asynccontextmanager
+    async def write_async(self) -> AsyncIterator[RWLock]:
+        await _in_thread(lambda c: _got(self.acquire_code(-1.0, c)), lambda got: self.release_write() if got else None)
+        try:
+            yield self
+        finally:
+            self.release_write()
+
+
+class Condition(_core.ConditionVariable, _Placed):
+    """Waiting for a change of what a lock protects, as threading.Condition. Wait in a loop, or with ``wait_for``: a wait
+    may end without a notification.
+
+    Args:
+        lock: the Lock that protects what is waited for.
+        name, path, create: as for Lock.
+    """
+
+    _label, _size = "onecopy.condition", 8
+    _lock: Lock
+
+    def __init__(self, lock: Lock, name: str | None = None, *, path: str | os.PathLike[str] | None = None,
+                 create: bool = True) -> None:  # fmt: skip
+        record = self._find(name, path, bytes(self._size), create)
+        _core.ConditionVariable.__init__(self, record)
+        self._keep(record, True)
+        self._lock = lock
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.ConditionVariable.__init__(self, record, offset)
+
+    def with_lock(self, lock: Lock) -> Condition:
+        """For one that is a field of a record: says which lock it belongs to."""
+        self._lock = lock
+        return self
+
+    @property
+    def lock(self) -> Lock:
+        lock = getattr(self, "_lock", None)
+        if lock is None:
+            raise TypeError("this condition has no lock yet: use condition.with_lock(lock)")
+        return lock
+
+    def __enter__(self) -> Condition:
+        self.lock.acquire()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Releases the lock, waits, and has the lock again. False if the time ran out."""
+        return self.wait_code(self.lock, _seconds(timeout)) != _TIMED_OUT
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """Waits until ``predicate()`` is true; returns its last value."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (value := predicate()):
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            self.wait(left)
+        return value
+
+    def notify(self, n: int = 1) -> None:
+        """Wakes up to n that wait at once; the others look for themselves within 50 ms."""
+        for _ in range(n):
+            self.notify_one()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        make, arguments = super().__reduce__()
+        return _condition, (make, arguments, self.lock)
+
+
+def _condition(make: Callable[..., Condition], arguments: tuple[Any, ...], lock: Lock) -> Condition:
+    return make(*arguments).with_lock(lock)
+
+
+# --------------------------------------------------------------------------------------------------------------- signals
+
+
+class Event(_core.EventFlag, _Placed):
+    """A flag that processes wait for: ``set``, ``clear``, ``is_set``, ``wait(timeout=None)`` as threading.Event.
+    Arguments as for Lock."""
+
+    _label, _size = "onecopy.event", 8
+
+    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+        record = self._find(name, path, bytes(self._size), create)
+        _core.EventFlag.__init__(self, record)
+        self._keep(record, True)
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.EventFlag.__init__(self, record, offset)
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """``await``: false if the time ran out."""
+        wait = _seconds(timeout)
+        return await _in_thread(lambda c: _got(self.wait_code(wait, c)), lambda _: None)
+
+
+class Semaphore(_core.Units, _Placed):
+    """Units that processes take and give back; the units of a process that dies come back by themselves.
+
+    Args:
+        value: units of a new one; an existing one keeps its own.
+        bounded: more releases than acquires are an error (ValueError).
+        name, path, create: as for Lock.
+    """
+
+    _label, _size = "onecopy.semaphore", 1024
+
+    def __init__(self, value: int = 1, name: str | None = None, *, bounded: bool = False,
+                 path: str | os.PathLike[str] | None = None, create: bool = True) -> None:  # fmt: skip
+        if not 0 <= value < 2**32:
+            raise ValueError("a semaphore has from 0 to 4294967295 units")
+        first = _core.Units.first(value, value if bounded else 0)
+        record = self._find(name, path, first, create)
+        _core.Units.__init__(self, record)
+        self._keep(record, True)
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.Units.__init__(self, record, offset)
+
+    @classmethod
+    def _first_of(cls, units: int | None) -> bytes:
+        return _core.Units.first(units or 0, 0)
+
+    async def acquire_async(self, timeout: float | None = None) -> bool:
+        wait = _seconds(timeout)
+        return await _in_thread(lambda c: _got(self.acquire_code(wait, c)), lambda got: self.release() if got else None)
+
+    async def __aenter__(self) -> Semaphore:
+        await self.acquire_async()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
+
+
+class Barrier(_core.Rendezvous, _Placed):
+    """Waits until ``parties`` processes (or threads of them) have come. A party that dies breaks it: those who wait and
+    those who come get threading.BrokenBarrierError until ``reset()``. A process that is done calls ``leave()``; leaving
+    the process without it counts as death.
+
+    Args:
+        parties: of a new one; an existing one keeps its own.
+        name, path, create: as for Lock.
+    """
+
+    _label, _size = "onecopy.barrier", 1024
+
+    def __init__(self, parties: int, name: str | None = None, *, path: str | os.PathLike[str] | None = None,
+                 create: bool = True) -> None:  # fmt: skip
+        record = self._find(name, path, _core.Rendezvous.first(parties), create)
+        _core.Rendezvous.__init__(self, record)
+        self._keep(record, True)
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.Rendezvous.__init__(self, record, offset)
+
+    @classmethod
+    def _first_of(cls, parties: int | None) -> bytes:
+        if parties is None:
+            raise TypeError("a barrier in a record needs its parties, as in `line: onecopy.Barrier = 3`")
+        return _core.Rendezvous.first(parties)
+
+    @staticmethod
+    def _judge(code: int) -> None:
+        if code == _BROKEN:
+            raise threading.BrokenBarrierError("a party of the barrier died, or it was aborted or reset")
+        if code != _DONE:
+            raise Timeout("wait at a barrier", "the others did not come", "Give them more time")
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Raises Timeout (this party has not come then) and threading.BrokenBarrierError."""
+        self._judge(self.wait_code(_seconds(timeout), None))
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        wait = _seconds(timeout)
+        self._judge(await _in_thread(lambda c: self.wait_code(wait, c), lambda _: None))
+
+
+class Counter(_core.Count, _Placed):
+    """A 64-bit number that all change in one step: ``add(n=1)`` and ``exchange`` return the value before. Arguments as
+    for Lock."""
+
+    _label, _size = "onecopy.counter", 8
+
+    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+        record = self._find(name, path, bytes(self._size), create)
+        _core.Count.__init__(self, record)
+        self._keep(record, True)
+
+    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
+        _core.Count.__init__(self, record, offset)
+
+    @property
+    def value(self) -> int:
+        return self.get()
+
+    @value.setter
+    def value(self, value: int) -> None:
+        self.set(value)
+
+    def __int__(self) -> int:
+        return self.get()
+
+
+for _kind, _alignment in ((Lock, 8), (RWLock, 64), (Condition, 8), (Event, 8), (Semaphore, 64), (Barrier, 64), (Counter, 8)):
+    _kind._field_spec = Spec(**_state(_kind._label, _kind._size, _alignment), python=_kind)  # type: ignore[attr-defined]
+
+
+# ----------------------------------------------------------------------------------------------------------------- queue
+
+
+class Queue:
+    """A bounded queue of small messages between processes, first in, first out.
+
+    ``bytes`` go as they are; anything else is pickled, so shared objects go as handles. A message is lost only with the
+    process that had taken it.
+
+    Args:
+        name, path, create: as for Lock.
+        maxsize: messages that fit (rounded up to a power of two); an existing queue keeps its own.
+        message_bytes: of the longest message.
+        single: one producer and one consumer at a time: faster. Somebody else gets Busy until they let go or die.
+    """
+
+    def __init__(self, name: str | None = None, *, maxsize: int = 256, message_bytes: int = 1000, single: bool = False,
+                 path: str | os.PathLike[str] | None = None, create: bool = True) -> None:  # fmt: skip
+        shape = (maxsize, message_bytes + 1, single)
+        if name is not None and path is not None:
+            raise ValueError("give a name or a path, not both")
+        if path is not None:
+            core = _core.Messages.open(os.fspath(path), *shape, create)
+        elif name is not None:
+            core = _core.Messages.shared(name, *shape, create)
+        else:
+            core = _core.Messages.make(*shape)
+        self._begin(core)
+
+    def _begin(self, core: _core.Messages) -> None:
+        self._core = core
+        self._returned: deque[bytes] = deque()  # taken for a waiter that was cancelled meanwhile
+
+    @classmethod
+    def attach(cls, handle: str) -> Queue:
+        """The queue that a handle names. Raises NotFound, WrongType, WrongHost."""
+        made = cls.__new__(cls)
+        made._begin(_core.Messages.attach(handle))
+        return made
+
+    @property
+    def handle(self) -> str:
+        """Text by which other processes attach it."""
+        return self._core.region.handle()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        region = self._core.region
+        if region.backing == "file":
+            return _open_queue, (region.path,)
+        return _attach_queue, (region.handle(),)
+
+    @staticmethod
+    def _packed(item: Any) -> bytes:
+        if type(item) is bytes:
+            return b"\0" + item
+        return b"\1" + pickle.dumps(item, protocol=5)
+
+    @staticmethod
+    def _unpacked(message: bytes) -> Any:
+        return pickle.loads(memoryview(message)[1:]) if message[:1] == b"\1" else message[1:]
+
+    def _put_judged(self, code: int) -> None:
+        if code == _CLOSED:
+            raise PeerClosed("put a message in a queue", "it is closed")
+        if code != _DONE:
+            raise Full
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Raises queue.Full, PeerClosed (after ``close``), InvalidArgument (longer than ``message_bytes``)."""
+        self._put_judged(self._core.put_code(self._packed(item), _seconds(timeout) if block else 0.0, None))
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Raises queue.Empty, and PeerClosed when it is closed and empty."""
+        if self._returned:
+            return self._unpacked(self._returned.popleft())
+        return self._judged(self._core.get_or_code(_seconds(timeout) if block else 0.0, None))
+
+    def _judged(self, answer: Any) -> Any:
+        if type(answer) is bytes:
+            return self._unpacked(answer)
+        if answer == _CLOSED:
+            raise PeerClosed("take a message from a queue", "it is closed, and nothing is left in it")
+        raise Empty
+
+    def put_nowait(self, item: Any) -> None:
+        self.put(item, block=False)
+
+    def get_nowait(self) -> Any:
+        return self.get(block=False)
+
+    async def put_async(self, item: Any, timeout: float | None = None) -> None:
+        """``await``: as ``put``. A cancelled put may have put the message in."""
+        message, wait = self._packed(item), _seconds(timeout)
+        self._put_judged(await _in_thread(lambda c: self._core.put_code(message, wait, c), lambda _: None))
+
+    async def get_async(self, timeout: float | None = None) -> Any:
+        """``await``: as ``get``. A cancelled get takes no message away: the next ``get`` of this object has it."""
+        if self._returned:
+            return self._unpacked(self._returned.popleft())
+        wait = _seconds(timeout)
+
+        def give_back(answer: Any) -> None:
+            if type(answer) is bytes:
+                self._returned.append(answer)
+
+        return self._judged(await _in_thread(lambda c: self._core.get_or_code(wait, c), give_back))
+
+    def close(self) -> None:
+        """Nothing more can be put in; what is in it can still be taken."""
+        self._core.close()
+
+    def let_go(self) -> None:
+        """With ``single``: somebody else may be the producer or the consumer now."""
+        self._core.let_go()
+
+    @property
+    def closed(self) -> bool:
+        return self._core.closed
+
+    @property
+    def maxsize(self) -> int:
+        return self._core.slots
+
+    def qsize(self) -> int:
+        return self._core.size + len(self._returned)
+
+    def empty(self) -> bool:
+        return self.qsize() == 0
+
+    def full(self) -> bool:
+        return self._core.size >= self._core.slots
+
+    def __repr__(self) -> str:
+        name = self._core.region.name
+        return f"<onecopy.Queue {name!r} {self.qsize()} of {self.maxsize}>"
+
+
+def _attach_queue(handle: str) -> Queue:
+    return Queue.attach(handle)
+
+
+def _open_queue(path: str) -> Queue:
+    return Queue(path=path, create=False)
