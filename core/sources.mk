@@ -9,11 +9,16 @@ ONECOPY_CORE_SOURCES = \
   src/os/futex.cpp \
   src/os/mapping.cpp \
   src/os/memfd.cpp \
+  src/os/poller.cpp \
   src/os/presence.cpp \
   src/os/probe.cpp \
+  src/os/process.cpp \
   src/os/range_lock.cpp \
   src/os/socket.cpp \
+  src/os/sparse.cpp \
   src/os/system.cpp \
+  src/os/touched_memory.cpp \
+  src/os/userfault.cpp \
   src/format/check.cpp \
   src/format/content.cpp \
   src/format/handle.cpp \
@@ -47,6 +52,19 @@ ONECOPY_CORE_SOURCES = \
   src/object/text.cpp \
   src/object/value.cpp \
   src/object/writer.cpp \
+  src/pager/client.cpp \
+  src/pager/client_watch.cpp \
+  src/pager/layout.cpp \
+  src/pager/lazy.cpp \
+  src/pager/runner.cpp \
+  src/pager/runner_serve.cpp \
+  src/pager/server.cpp \
+  src/pager/server_evict.cpp \
+  src/pager/server_fill.cpp \
+  src/pager/server_objects.cpp \
+  src/pager/server_requests.cpp \
+  src/pager/source.cpp \
+  src/pager/start.cpp \
   src/transport/cache.cpp \
   src/transport/cache_directory.cpp \
   src/transport/carry.cpp \

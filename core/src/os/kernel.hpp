@@ -28,4 +28,28 @@ struct pm_scan_arg {
 inline constexpr unsigned long pagemap_scan = _IOWR('f', 16, pm_scan_arg);
 inline constexpr std::uint64_t page_is_file = 1u << 2, page_is_present = 1u << 3, page_is_swapped = 1u << 4;
 
+// userfaultfd. Names of our own, because the headers of the distributions have some of the originals and not others.
+// Values of include/uapi/linux/userfaultfd.h.
+inline constexpr int uffd_user_mode_only = 1;                                  // Linux 5.11
+inline constexpr std::uint64_t feature_minor_shmem = 1u << 10;                 // 5.14
+inline constexpr std::uint64_t feature_wp_shmem = 1u << 12;                    // 5.19
+inline constexpr std::uint64_t register_wp = 1u << 1, register_minor = 1u << 2;
+inline constexpr std::uint64_t writeprotect_mode_wp = 1u << 0;
+inline constexpr std::uint64_t continue_mode_wp = 1u << 1;                     // 6.4
+struct uffdio_range_now {
+  std::uint64_t start, len;
+};
+struct uffdio_continue_now {
+  uffdio_range_now range;
+  std::uint64_t mode;
+  std::int64_t mapped;
+};
+struct uffdio_writeprotect_now {
+  uffdio_range_now range;
+  std::uint64_t mode;
+};
+inline constexpr unsigned long uffdio_continue_request = _IOWR(0xAA, 0x07, uffdio_continue_now);
+inline constexpr unsigned long uffdio_writeprotect_request = _IOWR(0xAA, 0x06, uffdio_writeprotect_now);
+inline constexpr unsigned long userfaultfd_ioc_new = _IO(0xAA, 0x00);          // 6.1, on /dev/userfaultfd
+
 }  // namespace onecopy::os

@@ -1,0 +1,149 @@
+// Which objects there are: opened on the first attach, or found in the store by a new pager; removed when nobody holds
+// them.
+#include <algorithm>
+
+#include "os/file.hpp"
+#include "os/flags.hpp"
+#include "os/sparse.hpp"
+#include "os/system.hpp"
+#include "pager/server.hpp"
+
+namespace onecopy::pager {
+
+namespace {
+
+std::string spill_directory() {
+  const std::string chosen = os::environment("ONECOPY_SPILL");
+  return chosen.empty() ? "/var/tmp" : chosen;
+}
+
+}  // namespace
+
+attachment* server::find(std::uint64_t token, std::uint64_t base) {
+  const auto by = clients_.find(token);
+  if (by == clients_.end()) return nullptr;
+  const auto found = by->second->attachments.find(base);
+  return found == by->second->attachments.end() ? nullptr : &found->second;
+}
+
+result<object_pointer> server::open_object(const object_id& id) {
+  if (const auto known = objects_.find(id); known != objects_.end()) return known->second;
+  auto made = std::make_shared<object>();
+  made->path = path_of(directory_, id);
+  auto descriptor = os::open_file(made->path, O_RDWR);
+  if (!descriptor) return descriptor.reason();
+  auto file = object_file::open(descriptor->get(), true);
+  if (!file) return file.reason();
+  made->descriptor = *std::move(descriptor);
+  made->file = *std::move(file);
+  if (made->file.id() != id)
+    return failure{error_kind::corrupt, "open a lazy object", "its file has another object's name", ""};
+  auto described = made->file.source();
+  if (!described) return described.reason();
+  const auto& head = made->file.header();
+  auto from = make_source(*described, {id, static_cast<dtype>(head.type), head.item_bytes, head.count,
+                                       static_cast<double>(head.deadline_ms) / 1000});
+  if (from) made->from = *std::move(from);
+  else made->no_source = from.reason();
+  made->touched.resize(head.chunks);
+  made->in_ring.resize(head.chunks);
+  if (made->file.writable() && (head.flags & file_header::flag_write_back) == 0) {
+    made->spill_path = spill_directory() + "/onecopy-" + id.text() + ".spill";
+    auto spill = os::open_file(made->spill_path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
+    if (!spill) return spill.reason();
+    auto info = os::status_of(spill->get(), made->spill_path);
+    if (!info) return info.reason();
+    if (info->st_uid != os::user_id())
+      return failure{error_kind::permission, "open " + made->spill_path, "it belongs to another user",
+                     "Set ONECOPY_SPILL to a directory of your own"};
+    made->spill = *std::move(spill);
+  }
+  made->unused_since = clock::now();
+  recover(*made);
+  for (std::uint64_t i = 0; i < head.chunks; ++i)
+    if (made->file.state(i) == ready) put_in_ring(made, i);
+  objects_.emplace(id, made);
+  if (resident_ > budget_ / 16 * 15) room_needed_.notify_one();
+  return made;
+}
+
+// The chunk table as a dead pager left it. A chunk whose only copy is in memory has `dirty` set until it was saved.
+void server::recover(object& which) {
+  auto& head = which.file.changing_header();
+  std::uint64_t resident = 0;
+  for (std::uint64_t i = 0; i < head.chunks; ++i) {
+    auto& chunk = which.file.chunk(i);
+    const std::uint8_t flags = chunk.load() & static_cast<std::uint8_t>(~state_mask);
+    switch (chunk.load() & state_mask) {
+      case evicting:
+        if ((flags & dirty) != 0) {
+          chunk.store(static_cast<std::uint8_t>(ready | flags));
+          break;
+        }
+        [[fallthrough]];
+      case filling:
+        (void)os::punch_hole(which.descriptor.get(), head.data_offset + i * head.chunk_bytes, which.file.bytes_of(i));
+        [[fallthrough]];
+      case failed: chunk.store(static_cast<std::uint8_t>(absent | flags)); break;
+      default: break;
+    }
+    if (which.file.state(i) == ready) resident += which.file.bytes_of(i);
+  }
+  head.resident_bytes = resident;
+  resident_ += resident;
+  peak_ = std::max(peak_, resident_);
+}
+
+void server::scan_store() {
+  auto folder = os::open_file(directory_, O_RDONLY | O_DIRECTORY);
+  if (!folder) return;
+  std::vector<std::string> names;
+  (void)os::for_each_entry(folder->get(), [&](const char* name) {
+    names.emplace_back(name);
+    return true;
+  });
+  for (const std::string& name : names) {
+    if (name.size() == 36 && name.ends_with(".new")) {  // whose maker died, unless it holds the lock
+      auto file = os::open_file(directory_ + "/" + name, O_RDWR);
+      if (!file) continue;
+      if (auto alone = os::try_lock_exclusive(file->get()); alone && *alone)
+        (void)os::remove_file(directory_ + "/" + name);
+    }
+    if (name.size() != 32) continue;
+    try {
+      auto found = open_object(object_id::parse(name));
+      if (found) (void)reap(*found);
+    } catch (const error&) {  // not a name of ours
+    }
+  }
+}
+
+// Removes an object that nobody holds and no lease keeps. True if it is gone.
+bool server::reap(const object_pointer& which) {
+  if (!which->attached.empty() || which->gone) return which->gone;
+  if (static_cast<double>(which->file.header().lease_until.load()) > os::wall_clock()) return false;
+  // Own description: a lock taken through ours would be shared with no one.
+  auto probe = os::open_file(which->path, O_RDONLY);
+  if (probe) {
+    auto alone = os::try_lock_exclusive(probe->get());
+    if (!alone || !*alone) return false;
+    // Looked at again with the lock: nobody can extend the lease of an object that he doesn't hold.
+    if (static_cast<double>(which->file.header().lease_until.load()) > os::wall_clock()) return false;
+    // A chunk that a thread is working on now; the next tick comes soon.
+    for (const job_pointer& one : jobs_)
+      if (one->of == which) return false;
+    for (std::uint64_t i = 0; i < which->chunks(); ++i)
+      if (which->file.state(i) == evicting) return false;
+    (void)os::remove_file(which->path);
+  }
+  if (!which->spill_path.empty()) (void)os::remove_file(which->spill_path);
+  which->gone = true;
+  resident_ -= which->file.header().resident_bytes.load();
+  objects_.erase(which->file.id());
+  // Entries of the ring keep it mapped until the hand comes by.
+  std::erase_if(ring_, [&](const auto& entry) { return entry.first == which; });
+  room_made_.notify_all();
+  return true;
+}
+
+}  // namespace onecopy::pager
