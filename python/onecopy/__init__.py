@@ -8,6 +8,21 @@
 
 from ._array import SharedArray
 from ._core import version as __version__
+from ._fields import (
+    bool8,
+    complex64,
+    complex128,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
 from ._missing import is_missing
 from ._opaque import Opaque
 from ._place import by_value
@@ -32,15 +47,25 @@ from .errors import (
     WrongType,
 )
 from .info import Entry, Usage, doctor, gc, ls, usage
+from .record import FixedArray, FixedBytes, FixedStr, RawBytes, Record, record
+from .sync import Barrier, Condition, Counter, Event, Lock, Queue, RWLock, Semaphore
 
 __all__ = [
+    "Barrier",
     "Busy",
+    "Condition",
     "Corrupt",
+    "Counter",
     "Entry",
     "Error",
+    "Event",
     "Exists",
+    "FixedArray",
+    "FixedBytes",
+    "FixedStr",
     "Interrupted",
     "InvalidArgument",
+    "Lock",
     "NoMemory",
     "NoSpace",
     "NotFound",
@@ -48,6 +73,11 @@ __all__ = [
     "OwnerDied",
     "PeerClosed",
     "PermissionDenied",
+    "Queue",
+    "RWLock",
+    "RawBytes",
+    "Record",
+    "Semaphore",
     "SharedArray",
     "SystemFailure",
     "Timeout",
@@ -57,19 +87,33 @@ __all__ = [
     "WrongType",
     "__version__",
     "attach",
+    "bool8",
     "by_value",
+    "complex128",
+    "complex64",
     "doctor",
     "empty",
     "exists",
+    "float32",
+    "float64",
     "free",
     "gc",
     "handle",
+    "int16",
+    "int32",
+    "int64",
+    "int8",
     "is_missing",
     "is_shared",
     "ls",
     "open",
+    "record",
     "save",
     "share",
+    "uint16",
+    "uint32",
+    "uint64",
+    "uint8",
     "unshare",
     "usage",
 ]

@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "bindings.hpp"
+#include "shared.hpp"
 
 NB_MODULE(_core, m) {
   using namespace onecopy_python;
@@ -13,6 +14,8 @@ NB_MODULE(_core, m) {
   bind_writer(m);
   bind_store(m);
   bind_snapshot(m);
+  bind_record(m);
+  bind_sync(m);
   m.attr("version") = ONECOPY_VERSION;
   m.attr("note_name") = note_name;
 }
