@@ -303,7 +303,7 @@ def write_attributes(w: Writer, at: int, note: str, attributes: dict[str, Callab
     """Attributes of a node, each with what writes its value, and the note of this package."""
     writers = dict(attributes)
     if note:
-        writers[".python"] = lambda slot: w.strings(slot, [note])
+        writers[":python"] = lambda slot: w.strings(slot, [note])
     if not writers:
         return
     slot = w.attributes(at, list(writers))

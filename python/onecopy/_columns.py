@@ -52,7 +52,7 @@ def write_column(w: Writer, at: int, values: Any) -> Flavour:
         mask = values._mask
         validity = 0
         # pandas wants a byte for each element, everybody else a bit.
-        attributes: Attributes = {".mask": lambda slot: write_array(w, slot, mask)}
+        attributes: Attributes = {":mask": lambda slot: write_array(w, slot, mask)}
         if mask.any():
             packed = np.packbits(~mask, bitorder="little")
             w.keep(packed)
@@ -173,7 +173,7 @@ def _with_zone(values: np.ndarray[Any, Any], zone: Any) -> Any:
 def _masked(node: Node, name: str) -> ExtensionArray:
     dtype = pd.api.types.pandas_dtype(name)
     data = read_array(node)
-    mask_node = node.attribute(".mask")
+    mask_node = node.attribute(":mask")
     if mask_node is not None:
         mask = read_array(mask_node)
     else:

@@ -193,7 +193,7 @@ def write_series(w: Writer, at: int, series: pd.Series[Any]) -> None:
     if name is None or type(name) is str:
         note["name"] = name
     else:
-        attributes[".name"] = lambda slot: write_pickled(w, slot, name)
+        attributes[":name"] = lambda slot: write_pickled(w, slot, name)
     attributes["names"] = lambda slot: w.strings(slot, ["" if name is None else str(name)])
     _finish(w, at, series, note, attributes)
 
@@ -209,7 +209,7 @@ def write_index(w: Writer, at: int, index: pd.Index[Any]) -> None:
 def _finish(w: Writer, at: int, obj: Any, note: dict[str, Any], attributes: dict[str, Any]) -> None:
     if obj.attrs:
         attrs = dict(obj.attrs)
-        attributes[".attrs"] = lambda slot: write_pickled(w, slot, attrs)
+        attributes[":attrs"] = lambda slot: write_pickled(w, slot, attrs)
     if not obj.flags.allows_duplicate_labels:
         note["unique"] = True
     write_attributes(w, at, json.dumps(note), _bound(w, attributes))
@@ -252,9 +252,9 @@ def _attach_index(note: dict[str, Any], attributes: dict[str, Any], key: str, in
             note[key]["freq"] = index.freqstr
     else:
         note[key] = {"pickle": True}
-        attributes["." + key] = _Pickled(index)
+        attributes[":" + key] = _Pickled(index)
         return
-    attributes["." + key] = _Part(index)
+    attributes[":" + key] = _Part(index)
 
 
 class _Pickled(_Part):
@@ -283,8 +283,8 @@ def read_frame(node: Node, note: dict[str, Any]) -> pd.DataFrame:
         if len(column) != rows:
             raise Corrupt("read a DataFrame", f"a column has {len(column)} of {rows} rows")
     frame = _assemble(columns, _read_index(node, note, "index", rows), _labels(node, note))
-    if ".attrs" in node.attribute_names():
-        frame.attrs = read_pickled(cast(Node, node.attribute(".attrs")))
+    if ":attrs" in node.attribute_names():
+        frame.attrs = read_pickled(cast(Node, node.attribute(":attrs")))
     if note.get("unique"):
         frame.flags.allows_duplicate_labels = False
     return cast(pd.DataFrame, _adopt(frame, node))
@@ -292,13 +292,13 @@ def read_frame(node: Node, note: dict[str, Any]) -> pd.DataFrame:
 
 def read_series(node: Node, note: dict[str, Any]) -> pd.Series[Any]:
     values = read_column(node.child(0), note["cols"][0], False)
-    named = node.attribute(".name")
+    named = node.attribute(":name")
     name = read_pickled(named) if named is not None else note.get("name")
     index = _read_index(node, note, "index", node.rows)
     plain = _assemble([values], index, pd.Index([0]))._ixs(0, axis=1)
     plain.name = name
-    if ".attrs" in node.attribute_names():
-        plain.attrs = read_pickled(cast(Node, node.attribute(".attrs")))
+    if ":attrs" in node.attribute_names():
+        plain.attrs = read_pickled(cast(Node, node.attribute(":attrs")))
     if note.get("unique"):
         plain.flags.allows_duplicate_labels = False
     return cast("pd.Series[Any]", _adopt(plain, node))
@@ -324,7 +324,7 @@ def _read_index(node: Node, note: dict[str, Any], key: str, size: int) -> pd.Ind
         return _foreign_row_names(node, size)
     if "range" in about:
         return pd.RangeIndex(*about["range"], name=about["names"][0])
-    part = node.attribute("." + key)
+    part = node.attribute(":" + key)
     if part is None:
         raise Corrupt("read an index", "it is announced but not there")
     if "pickle" in about:

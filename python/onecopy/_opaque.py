@@ -55,7 +55,7 @@ def write_pickled(w: Writer, at: int, obj: Any) -> None:
     attributes: dict[str, Callable[[int], object]] = {}
     if buffers:
         blocks = [np.frombuffer(buffer.raw(), "u1") for buffer in buffers]
-        attributes[".buffers"] = lambda slot: _write_blocks(w, slot, blocks)
+        attributes[":buffers"] = lambda slot: _write_blocks(w, slot, blocks)
     write_attributes(w, at, "pickle", attributes)
 
 
@@ -83,7 +83,7 @@ def read_pickled(node: Node) -> Any:
         )
     memory = memoryview(node.region)
     start, size = node.opaque_range()
-    blocks = node.attribute(".buffers")
+    blocks = node.attribute(":buffers")
     buffers = []
     for i in range(blocks.size) if blocks is not None else ():
         part = blocks.child(i)  # type: ignore[union-attr]

@@ -38,7 +38,7 @@ struct tree_writer {
 };
 
 // The attribute by which this package remembers the Python type of a node. Other languages may ignore it.
-inline constexpr const char* note_name = ".python";
+inline constexpr const char* note_name = ":python";
 
 // A str as UTF-8. Text that is not valid Unicode (lone surrogates) comes back with bytes = true, as os.fsencode would
 // write it. The view is of the str itself where that is ASCII, else of a bytes object that goes into `kept`.
