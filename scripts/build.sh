@@ -63,7 +63,7 @@ build_python() {
   step "building the Python package"
   CMAKE_CXX_COMPILER_LAUNCHER=$launcher CMAKE_BUILD_PARALLEL_LEVEL=$jobs \
     logged build/logs/python.log "compiling the Python package" build/venv/bin/python -m pip install \
-    --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall -C build-dir=build/python ./python
+    --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall --config-settings=build-dir="$root/build/python" ./python
   printf '%s\n' "$now" >"$stamp"
 }
 

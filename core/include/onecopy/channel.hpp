@@ -22,7 +22,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +29,7 @@
 #include <vector>
 
 #include "onecopy/array.hpp"
+#include "onecopy/code_place.hpp"
 #include "onecopy/error.hpp"
 #include "onecopy/value.hpp"
 
@@ -88,14 +88,14 @@ class channel {
   // received, and may be let go of at once.
   // Throws timeout (nothing was sent), peer_closed, permission (a mutable object, to another user), no_space.
   void send(std::string_view bytes, double timeout = -1,
-            const std::source_location& from = std::source_location::current());
+            const code_place& from = code_place::current());
   void send(const value& object, std::string_view bytes = {}, double timeout = -1,
-            const std::source_location& from = std::source_location::current());
+            const code_place& from = code_place::current());
   void send(std::span<const value> objects, std::string_view bytes = {}, double timeout = -1,
-            const std::source_location& from = std::source_location::current());
+            const code_place& from = code_place::current());
   template <class T>
   void send(const array<T>& object, std::string_view bytes = {}, double timeout = -1,
-            const std::source_location& from = std::source_location::current()) {
+            const code_place& from = code_place::current()) {
     send(object.node(), bytes, timeout, from);
   }
 

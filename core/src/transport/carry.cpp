@@ -68,7 +68,7 @@ result<carried> pack_mutable(const value& object, const terms& with) {
                  "Share a copy that is not mutable, or let both processes use one store"};
 }
 
-result<carried> pack_checked(const value& object, const terms& with, const std::source_location& from) {
+result<carried> pack_checked(const value& object, const terms& with, const code_place& from) {
   const auto& state = object.region().state();
   if (!state)
     return failure{error_kind::invalid_argument, "send an object", "it is empty", "Share or attach something first"};
@@ -127,7 +127,7 @@ result<region> region_of(const item& what, os::fd descriptor) {
 
 }  // namespace
 
-result<carried> pack(const value& object, const terms& with, const std::source_location& from) {
+result<carried> pack(const value& object, const terms& with, const code_place& from) {
   try {
     return pack_checked(object, with, from);
   } catch (const error& e) {

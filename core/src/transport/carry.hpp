@@ -1,7 +1,7 @@
 // How an object becomes an item of a packet, and an item an object again.
 #pragma once
 
-#include <source_location>
+#include "onecopy/code_place.hpp"
 
 #include "base/result.hpp"
 #include "onecopy/value.hpp"
@@ -21,7 +21,7 @@ struct carried {
 };
 
 // Failures: permission (a mutable object for a stranger), no_space, no_memory, system (EMFILE), and unsupported.
-result<carried> pack(const value& object, const terms& with, const std::source_location& from);
+result<carried> pack(const value& object, const terms& with, const code_place& from);
 
 // Never throws. Failures: what store::attach throws, corrupt, permission (not sealed), invalid_argument.
 result<value> unpack(const item& what, os::fd descriptor) noexcept;

@@ -212,7 +212,7 @@ struct channel::impl {
     (void)take_packet(os::deadline::in(0));
   }
 
-  void send(std::span<const value> objects, std::string_view bytes, double timeout, const std::source_location& from) {
+  void send(std::span<const value> objects, std::string_view bytes, double timeout, const code_place& from) {
     require_alive("send over a channel");
     const os::deadline until = os::deadline::in(timeout);
     const std::lock_guard held(sending);
@@ -224,7 +224,7 @@ struct channel::impl {
   }
 
   void send_many_bytes(std::span<const value> objects, std::string_view bytes, const wire::terms& with,
-                       const os::deadline& until, const std::source_location& from) {
+                       const os::deadline& until, const code_place& from) {
     wire::note_copy(bytes.size(), "sent as bytes over a channel", from);
     writer w;
     w.array(w.root(), {.type = dtype::raw, .count = bytes.size()}, bytes.data());
@@ -232,7 +232,7 @@ struct channel::impl {
   }
 
   void send_items(std::span<const value> objects, std::string_view bytes, const value& many_bytes,
-                  const wire::terms& with, const os::deadline& until, const std::source_location& from) {
+                  const wire::terms& with, const os::deadline& until, const code_place& from) {
     const std::uint32_t number = next_message++;
     std::vector<wire::item> items;
     std::vector<os::fd> descriptors;
@@ -349,14 +349,14 @@ channel::impl& channel::open_or_throw(const char* tried) const {
   return *impl_;
 }
 
-void channel::send(std::string_view bytes, double timeout, const std::source_location& from) {
+void channel::send(std::string_view bytes, double timeout, const code_place& from) {
   open_or_throw("send over a channel").send({}, bytes, timeout, from);
 }
-void channel::send(const value& object, std::string_view bytes, double timeout, const std::source_location& from) {
+void channel::send(const value& object, std::string_view bytes, double timeout, const code_place& from) {
   open_or_throw("send over a channel").send(std::span(&object, 1), bytes, timeout, from);
 }
 void channel::send(std::span<const value> objects, std::string_view bytes, double timeout,
-                   const std::source_location& from) {
+                   const code_place& from) {
   open_or_throw("send over a channel").send(objects, bytes, timeout, from);
 }
 

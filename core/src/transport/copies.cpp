@@ -37,14 +37,14 @@ void report_copies(std::uint64_t threshold, std::function<void(const copy_report
 
 namespace transport {
 
-std::string place(const std::source_location& from) {
+std::string place(const code_place& from) {
   std::string file = from.file_name();
   if (file.empty()) return {};
   file.erase(0, file.rfind('/') + 1);
   return file + ":" + std::to_string(from.line());
 }
 
-void note_copy(std::uint64_t bytes, const char* what, const std::source_location& from) {
+void note_copy(std::uint64_t bytes, const char* what, const code_place& from) {
   const std::uint64_t threshold = least.load(std::memory_order_acquire);
   if (threshold == 0 || bytes < threshold) return;
   std::shared_ptr<const reporter> report;

@@ -2,14 +2,15 @@
 #pragma once
 
 #include <cstdint>
-#include <source_location>
 #include <string>
+
+#include "onecopy/code_place.hpp"
 
 namespace onecopy::transport {
 
 // "font.cpp:17", or "" when the place is unknown.
-std::string place(const std::source_location& from);
+std::string place(const code_place& from);
 // Calls what report_copies() was given, if the copy is large enough. `where` is only asked for then.
-void note_copy(std::uint64_t bytes, const char* what, const std::source_location& from);
+void note_copy(std::uint64_t bytes, const char* what, const code_place& from);
 
 }  // namespace onecopy::transport

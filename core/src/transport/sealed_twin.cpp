@@ -53,7 +53,7 @@ status copy_into(int memory, const detail::region_state& original) {
 
 }  // namespace
 
-result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const std::source_location& from) {
+result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const code_place& from) {
   static std::mutex guard;
   const std::lock_guard held(guard);
   if (auto known = std::static_pointer_cast<twin>(original->companion()))

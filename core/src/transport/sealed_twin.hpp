@@ -2,7 +2,8 @@
 #pragma once
 
 #include <memory>
-#include <source_location>
+
+#include "onecopy/code_place.hpp"
 
 #include "base/result.hpp"
 #include "os/fd.hpp"
@@ -15,6 +16,6 @@ namespace onecopy::transport {
 
 // A read-only descriptor of sealed memory with the region's bytes as they were published. Made once for a region and
 // kept as long as the region lives in this process, so that a thousand receivers cost one copy.
-result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const std::source_location& from);
+result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const code_place& from);
 
 }  // namespace onecopy::transport
