@@ -10,7 +10,8 @@ set -euo pipefail
 suite=${1:-trixie}
 root=${2:-/var/tmp/onecopy-$suite}
 here=$(cd "$(dirname "$0")/.." && pwd)
-mirror=${ONECOPY_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# The mirror that this machine itself installs from, unless another is given.
+mirror=${ONECOPY_DEBIAN_MIRROR:-$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | head -n 1)}
 packages=r-base-core,r-base-dev,r-cran-testthat,r-cran-callr,r-cran-bit64,r-cran-r6,r-cran-matrix,r-cran-rcpp
 packages+=,r-cran-tibble,r-cran-data.table,r-cran-knitr,r-cran-rmarkdown,pandoc,ca-certificates
 

@@ -47,8 +47,9 @@ from .errors import (
     WrongType,
 )
 from .info import Entry, Usage, doctor, gc, ls, usage
+from .message_queue import Queue
 from .record import FixedArray, FixedBytes, FixedStr, RawBytes, Record, record
-from .sync import Barrier, Condition, Counter, Event, Lock, Queue, RWLock, Semaphore
+from .sync import Barrier, Condition, Counter, Event, Lock, RWLock, Semaphore
 
 __all__ = [
     "Barrier",

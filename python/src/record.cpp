@@ -408,7 +408,7 @@ void bind_record(nb::module_& m) {
   m.def("atomic", atomic, nb::arg("record"), nb::arg("field"), nb::arg("step"), nb::arg("first").none(),
         nb::arg("second").none());
 
-  nb::class_<cancellation>(m, "Cancellation")
+  nb::class_<cancellation>(m, "Cancellation", nb::is_weak_referenceable())
       .def(nb::init<>())
       .def("cancel", [](cancellation& self) { self.asked = true; });
 

@@ -188,7 +188,8 @@ SEXP build_bare(const building& b, const planned& p) {
 }
 
 bool is_view_plan(const planned& p) {
-  return p.how == making::view || p.how == making::list_view || p.how == making::converted || (p.how == making::string_view && !p.copy_strings);
+  return p.how == making::view || p.how == making::list_view || p.how == making::converted ||
+         (p.how == making::string_view && !p.copy_strings);
 }
 
 // Pointers of this process, such as data.table's, were not written; the object made here keeps them.

@@ -15,8 +15,10 @@ run() {  # run FEATURES FILTER PROGRAM...
   local features=$1 filter=$2 line
   shift 2
   printf -- '---- without %s\n' "$features"
-  line=$(python3 tests/support/run_gtest.py --seconds 120 --under "$without $features" --filter "$filter" -- "$@" |
-    tee /dev/stderr | tail -n 1)
+  local output
+  output=$(python3 tests/support/run_gtest.py --seconds 120 --under "$without $features" --filter="$filter" -- "$@")
+  printf '%s\n' "$output"
+  line=$(tail -n 1 <<<"$output")
   if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
     passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
   else
