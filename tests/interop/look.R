@@ -1,5 +1,6 @@
 # Prints what R sees under each name given as an argument, one line of JSON each.
 library(onecopy)
+invisible(loadNamespace("bit64"))  # whose methods know 64-bit integers
 plain <- function(x) {
   if (is.null(x)) return("null")
   if (is.data.frame(x) || (is.list(x) && !is.null(names(x))))

@@ -28,7 +28,7 @@ failure gone(const object_id& id) {
 // Received memfds that this process keeps a descriptor of, so that it can map them again and pass them on. They must
 // not use up the descriptors of a program that holds tens of thousands of objects. Null: no more.
 std::shared_ptr<void> descriptor_allowance() {
-  static const std::uint64_t limit = os::descriptor_limit() / 8;
+  const std::uint64_t limit = os::descriptor_limit() / 8;  // asked anew: it changes, and children inherit the count
   static std::atomic<std::uint64_t> granted{0};
   if (granted.fetch_add(1) >= limit) {
     granted.fetch_sub(1);
