@@ -116,7 +116,15 @@ std::uint64_t descriptor_limit() {
 
 std::size_t count_locks(std::uint64_t device, std::uint64_t inode) {
   const file_identity one{device, inode};
-  return count_locks(std::span(&one, 1)).front();
+  // The kernel gives the list page by page, by position: locks that come or go meanwhile, of any process, make it show
+  // others twice or not at all. Two readings that agree were most likely undisturbed.
+  std::size_t count = count_locks(std::span(&one, 1)).front();
+  for (int again = 0; again < 4; ++again) {
+    const std::size_t next = count_locks(std::span(&one, 1)).front();
+    if (next == count) break;
+    count = next;
+  }
+  return count;
 }
 
 std::vector<std::size_t> count_locks(std::span<const file_identity> files) {
