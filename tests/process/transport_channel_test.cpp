@@ -91,7 +91,8 @@ TEST(ChannelProcess, AProcessThatIsKilledIsAnEventAtEveryMoment) {
     test::forked child([&, &here = here] {
       here.close();
       channel parent(descriptor);
-      for (int i = 0;; ++i) parent.send(shared(5000, i % 2 ? backing::store : backing::memfd), std::string(20'000, 'x'));
+      const std::string text(20'000, 'x');
+      for (int i = 0;; ++i) parent.send(shared(5000, i % 2 ? backing::store : backing::memfd), text);
       return 0;
     });
     close(descriptor);
@@ -221,7 +222,8 @@ int try_to_change(const value& object) {
 }
 
 void become_nobody() {
-  if (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0) throw std::runtime_error("can't change user");
+  if (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0)
+    throw std::runtime_error("can't change user");
 }
 
 TEST(ChannelProcess, AnotherUserReadsAndCannotWrite) {
@@ -260,9 +262,14 @@ TEST(ChannelProcess, AHandleSentToAnotherUserIsAnErrorAndNoAccess) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can become another user: run the tests as root";
   auto [here, there] = channel::pair({.assume = channel_options::peer::same_store});
   const int descriptor = there.release();
+  int sent[2];
+  ASSERT_EQ(pipe(sent), 0);
   test::forked child([&, &here = here] {
     here.close();
     become_nobody();
+    // Says nothing before the object is under way, or it would be sent as to a stranger.
+    char byte;
+    if (read(sent[0], &byte, 1) != 1) return 2;
     channel parent(descriptor);
     const message m = parent.receive(patience);
     const auto kind = kind_of_error([&] { m.object(); });
@@ -271,7 +278,9 @@ TEST(ChannelProcess, AHandleSentToAnotherUserIsAnErrorAndNoAccess) {
   close(descriptor);
   const auto x = shared(100'000);  // after the fork, so that the child has no part in it
   here.send(x, "by handle, whoever the child is");
+  EXPECT_EQ(write(sent[1], "!", 1), 1);
   EXPECT_EQ(child.wait(patience), 0);
+  close(sent[0]), close(sent[1]);
 }
 
 TEST(ChannelProcess, FilesOfAnotherUserAreRefusedAndRootsAreNot) {
@@ -336,7 +345,7 @@ TEST(ChannelProcess, SixtyThousandReceivedObjectsNeedNoDescriptors) {
 }
 
 TEST(ChannelProcess, ANonRootSenderWaitsWhileTooManyDescriptorsAreUnderWay) {
-  if (geteuid() != 0) GTEST_SKIP() << "root may have any number of descriptors under way; only root can become another user";
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user: run the tests as root";
   auto [here, there] = channel::pair({.inline_limit = 0});
   const int descriptor = there.release();
   test::forked sender([&, &here = here] {
