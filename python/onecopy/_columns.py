@@ -14,8 +14,9 @@ from pandas.api.extensions import ExtensionArray
 from pandas.arrays import ArrowExtensionArray, ArrowStringArray
 
 from . import _format as f
-from ._array import read_array, times_from_floats, write_array
+from ._array import address_of, read_array, times_from_floats, write_array
 from ._arrow import Attributes, codes_from_zero, missing_by_bitmap, read_arrow, strings_of, write_arrow
+from ._coded_strings import STR, CodedStringArray
 from ._core import Node, Writer
 from ._opaque import read_pickled, write_pickled
 from .errors import Corrupt
@@ -31,6 +32,12 @@ def write_column(w: Writer, at: int, values: Any) -> Flavour:
     dtype = values.dtype
     if isinstance(values, np.ndarray):
         return _write_numpy(w, at, values)
+    if isinstance(values, CodedStringArray) and values.is_coded:
+        codes = values._indices()
+        w.keep(codes)
+        write_arrow(w, w.coded_strings(at, f.NUMBER_OF[codes.dtype.str], codes.size, address_of(codes), 0),
+                    values._coded.dictionary)
+        return {"k": "coded"}
     if isinstance(values, ArrowStringArray):
         write_arrow(w, at, values._pa_array)
         return {"k": "str", "na": "nan" if dtype.na_value is np.nan else "NA", "storage": "pyarrow"}
@@ -126,6 +133,8 @@ def read_column(node: Node, flavour: Flavour, foreign: bool) -> np.ndarray[Any, 
         if flavour["storage"] == "python":
             return pd.array(node.string_list(), dtype=dtype)
         return _string_array(strings_of(node) if node.kind == f.STRING else read_arrow(node), dtype)
+    if kind == "coded":
+        return CodedStringArray.over(read_arrow(node))
     if kind == "arrow":
         import base64
 
@@ -192,9 +201,9 @@ def _categorical(node: Node, levels: Flavour, foreign: bool) -> pd.Categorical:
 def _read_natural(node: Node, foreign: bool) -> np.ndarray[Any, Any] | ExtensionArray:
     kind = node.kind
     if kind == f.STRING:
-        return _string_array(strings_of(node), pd.StringDtype("pyarrow", na_value=np.nan))
+        return _string_array(strings_of(node), STR)
     if kind == f.CODED_STRING:
-        return _string_array(read_arrow(node), pd.StringDtype("pyarrow", na_value=np.nan))
+        return CodedStringArray.over(read_arrow(node))
     if kind == f.CATEGORICAL:
         return _categorical(node, None, foreign)
     if kind == f.LIST:

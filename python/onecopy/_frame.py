@@ -16,6 +16,7 @@ from pandas.arrays import ArrowExtensionArray
 from . import _format as f
 from ._array import SharedArray, read_array, view_of, write_array, write_attributes
 from ._arrow_buffers import arrow_is_shared
+from ._coded_strings import CodedStringArray
 from ._columns import read_column, write_column
 from ._core import Node, Writer
 from ._opaque import read_pickled, write_pickled
@@ -56,7 +57,7 @@ def _parts(obj: Any) -> list[Any]:
     for block in manager.blocks:
         values = block.values
         out.append(values)
-        out.append(getattr(values, "_pa_array", None))
+        out.append(values._coded if isinstance(values, CodedStringArray) else getattr(values, "_pa_array", None))
         if isinstance(obj, pd.DataFrame):
             out.extend(block.mgr_locs.as_array.tolist())
     if isinstance(obj, pd.Series):
@@ -96,7 +97,7 @@ def _reduce(obj: Any) -> Any:
         series = isinstance(obj, pd.Series)
         blocks = [(_shared_view(block.values), None if series else block.mgr_locs.as_array)
                   for block in obj._mgr.blocks]
-        if any(view is not block.values for (view, _), block in zip(blocks, obj._mgr.blocks, strict=True)):
+        if any(view is not block.values or isinstance(view, CodedStringArray) for (view, _), block in zip(blocks, obj._mgr.blocks, strict=True)):
             from ._pickle import frame_of
 
             name = obj._name if series else None
@@ -117,6 +118,8 @@ def _shared_view(values: Any) -> Any:
     if isinstance(data, np.ndarray) and isinstance(mask, np.ndarray):
         views = _shared_view(data), _shared_view(mask)
         return values if views[0] is data and views[1] is mask else type(values)(*views)
+    if isinstance(values, CodedStringArray):
+        return values  # knows how to pickle itself
     if isinstance(values, ArrowExtensionArray) and arrow_is_shared(values._pa_array):
         return _ArrowColumn(values)
     return values

@@ -57,6 +57,13 @@ def arrow_column(kind: type, chunks: Any, dtype: Any) -> Any:
     return kind(chunks, dtype=dtype) if isinstance(dtype, pd.StringDtype) else kind(chunks)
 
 
+def coded_column(coded: Any) -> Any:
+    """A pandas column of strings as codes into a dictionary."""
+    from ._coded_strings import CodedStringArray
+
+    return CodedStringArray.over(coded)
+
+
 def frame_of(kind: type, blocks: Any, axes: Any, name: Any, attrs: Any, duplicates: bool) -> Any:
     """A pandas DataFrame or Series of which a part is shared."""
     from ._frame import frame_of as assemble

@@ -196,7 +196,9 @@ def _block_is_shared(values: Any) -> bool:
     for part in (values, *(getattr(values, name, None) for name in ("_ndarray", "_data", "_codes"))):
         if isinstance(part, np.ndarray) and owner_of(part) is not None:
             return True
-    held = getattr(values, "_pa_array", None)
+    held = getattr(values, "_coded", None)
+    if held is None:
+        held = getattr(values, "_pa_array", None)
     if held is None:
         return False
     from ._arrow_buffers import arrow_is_shared
