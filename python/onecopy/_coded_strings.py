@@ -18,8 +18,11 @@ from pandas.arrays import ArrowStringArray
 STR = pd.StringDtype("pyarrow", na_value=np.nan)
 
 
-class CodedStringArray(ArrowStringArray):
+class CodedStringArray(ArrowStringArray):  # type: ignore[misc]
     """An array of str over codes. What is computed from it is an ordinary array; selections are coded again."""
+
+    _coded: Any  # a DictionaryArray, or None once this array was changed
+    _full: Any
 
     @classmethod
     def over(cls, coded: pa.DictionaryArray) -> CodedStringArray:

@@ -97,7 +97,8 @@ def _reduce(obj: Any) -> Any:
         series = isinstance(obj, pd.Series)
         blocks = [(_shared_view(block.values), None if series else block.mgr_locs.as_array)
                   for block in obj._mgr.blocks]
-        if any(view is not block.values or isinstance(view, CodedStringArray) for (view, _), block in zip(blocks, obj._mgr.blocks, strict=True)):
+        if any(view is not block.values or isinstance(view, CodedStringArray)
+               for (view, _), block in zip(blocks, obj._mgr.blocks, strict=True)):
             from ._pickle import frame_of
 
             name = obj._name if series else None

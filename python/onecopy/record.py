@@ -169,7 +169,8 @@ class Record(_core.RecordBase):
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The record as a structured array without dimensions, over the same bytes."""
-        return np.frombuffer(self, type(self)._record_dtype, 1).reshape(())
+        buffer: Any = self
+        return np.asarray(np.frombuffer(buffer, type(self)._record_dtype, 1).reshape(()))
 
     def as_dict(self) -> dict[str, Any]:
         """The fields' values, without locks."""
@@ -264,7 +265,9 @@ class Locked:
         self.owner_died = how == _OWNER_DIED
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._raw.end_writing()
 
     def repaired(self) -> None:

@@ -7,9 +7,9 @@
             door.repaired()
         ...
 
-A process may be killed at any instant: the others go on, within 50 ms. Waits end with Ctrl-C, let other threads run, and
-can be awaited. Objects pickle as handles. The owner of a lock is the process: any thread of it may release. None of the
-locks is recursive.
+A process may be killed at any instant: the others go on, within 50 ms. Waits end with Ctrl-C, let other threads run,
+and can be awaited. Objects pickle as handles. The owner of a lock is the process: any thread of it may release. None
+of the locks is recursive.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _seconds(timeout: float | None) -> float:
 
 def _state(label: str, size: int, alignment: int) -> dict[str, Any]:
     """How a state stands in a record: one opaque, named field."""
-    inner = (label, 9, 0, 8, [size // 8], [])
+    inner: tuple[Any, ...] = (label, 9, 0, 8, [size // 8], [])
     dtype = np.dtype({"names": [label], "formats": [("u8", (size // 8,))], "itemsize": size})
     return {"number": 19, "item_size": size, "alignment": alignment, "dtype": dtype, "inner": (inner,)}
 
@@ -62,7 +62,9 @@ class _Placed:
         return cls._label, cls._size, [(cls._label, 9, 0, 8, [cls._size // 8], [])]
 
     @classmethod
-    def _find(cls, name: str | None, path: str | os.PathLike[str] | None, first: bytes, create: bool) -> _core.RawRecord:
+    def _find(
+        cls, name: str | None, path: str | os.PathLike[str] | None, first: bytes, create: bool
+    ) -> _core.RawRecord:
         if name is not None and path is not None:
             raise ValueError("give a name or a path, not both")
         if path is not None:
@@ -131,7 +133,7 @@ def _reopen(cls: type[P], path: str) -> P:
     return cls._over(_core.RawRecord.open(path, *cls._type(), bytes(cls._size), False), 0, True)
 
 
-# --------------------------------------------------------------------------------------------------------------- asyncio
+# ------------------------------------------------------------ asyncio
 
 _running: weakref.WeakSet[_core.Cancellation] = weakref.WeakSet()
 
@@ -196,7 +198,7 @@ def _got(code: int) -> bool:
     return code in (_DONE, _OWNER_DIED)
 
 
-# ----------------------------------------------------------------------------------------------------------------- locks
+# ------------------------------------------------------------ locks
 
 
 class Lock(_core.Mutex, _Placed):
@@ -214,7 +216,9 @@ class Lock(_core.Mutex, _Placed):
 
     _label, _size = "onecopy.mutex", 8
 
-    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+    def __init__(
+        self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True
+    ) -> None:
         record = self._find(name, path, bytes(self._size), create)
         _core.Mutex.__init__(self, record)
         self._keep(record, True)
@@ -242,7 +246,9 @@ class RWLock(_core.RWMutex, _Placed):
 
     _label, _size = "onecopy.rwlock", 1024
 
-    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+    def __init__(
+        self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True
+    ) -> None:
         record = self._find(name, path, bytes(self._size), create)
         _core.RWMutex.__init__(self, record)
         self._keep(record, True)
@@ -298,8 +304,8 @@ class RWLock(_core.RWMutex, _Placed):
 
 
 class Condition(_core.ConditionVariable, _Placed):
-    """Waiting for a change of what a lock protects, as threading.Condition. Wait in a loop, or with ``wait_for``: a wait
-    may end without a notification.
+    """Waiting for a change of what a lock protects, as threading.Condition. Wait in a loop, or with ``wait_for``: a
+    wait may end without a notification.
 
     Args:
         lock: the Lock that protects what is waited for.
@@ -326,7 +332,7 @@ class Condition(_core.ConditionVariable, _Placed):
 
     @property
     def lock(self) -> Lock:
-        lock = getattr(self, "_lock", None)
+        lock: Lock | None = getattr(self, "_lock", None)
         if lock is None:
             raise TypeError("this condition has no lock yet: use condition.with_lock(lock)")
         return lock
@@ -366,7 +372,7 @@ def _condition(make: Callable[..., Condition], arguments: tuple[Any, ...], lock:
     return make(*arguments).with_lock(lock)
 
 
-# --------------------------------------------------------------------------------------------------------------- signals
+# ------------------------------------------------------------ signals
 
 
 class Event(_core.EventFlag, _Placed):
@@ -375,7 +381,9 @@ class Event(_core.EventFlag, _Placed):
 
     _label, _size = "onecopy.event", 8
 
-    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+    def __init__(
+        self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True
+    ) -> None:
         record = self._find(name, path, bytes(self._size), create)
         _core.EventFlag.__init__(self, record)
         self._keep(record, True)
@@ -477,7 +485,9 @@ class Counter(_core.Count, _Placed):
 
     _label, _size = "onecopy.counter", 8
 
-    def __init__(self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True) -> None:
+    def __init__(
+        self, name: str | None = None, *, path: str | os.PathLike[str] | None = None, create: bool = True
+    ) -> None:
         record = self._find(name, path, bytes(self._size), create)
         _core.Count.__init__(self, record)
         self._keep(record, True)
@@ -497,5 +507,8 @@ class Counter(_core.Count, _Placed):
         return self.get()
 
 
-for _kind, _alignment in ((Lock, 8), (RWLock, 64), (Condition, 8), (Event, 8), (Semaphore, 64), (Barrier, 64), (Counter, 8)):
-    _kind._field_spec = Spec(**_state(_kind._label, _kind._size, _alignment), python=_kind)  # type: ignore[attr-defined]
+_kinds: tuple[tuple[Any, int], ...] = (
+    (Lock, 8), (RWLock, 64), (Condition, 8), (Event, 8), (Semaphore, 64), (Barrier, 64), (Counter, 8)
+)  # fmt: skip
+for _kind, _alignment in _kinds:
+    _kind._field_spec = Spec(**_state(_kind._label, _kind._size, _alignment), python=_kind)

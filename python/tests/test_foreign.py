@@ -115,7 +115,7 @@ def test_coded_strings_behave_as_pandas_strings(name):
     same(coded == "DL", plain == "DL")
     same(coded != "DL", plain != "DL")
     same(coded > "DL", plain > "DL")
-    same(coded == plain, plain == plain)  # noqa: PLR0124
+    same(coded == plain, plain == plain)
     same(coded.isin(["DL", None]), plain.isin(["DL", None]))
     same(coded.isin(["DL", "UA"]), plain.isin(["DL", "UA"]))
     same(coded.isna(), plain.isna())

@@ -57,7 +57,7 @@ KINDS = {"i1": onecopy.int8, "i2": onecopy.int16, "i4": onecopy.int32, "i8": one
          "u1": onecopy.uint8, "u2": onecopy.uint16, "u4": onecopy.uint32, "u8": onecopy.uint64}  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------- what the seed text shows
+# ------------------------------------------------------------ what the seed text shows
 
 
 def test_it_is_a_struct(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_handle_is_enough_without_a_name() -> None:
     assert f.bar == 4
 
 
-# ------------------------------------------------------------------------------------------------------ types and checks
+# ------------------------------------------------------------ types and checks
 
 
 def test_another_type_is_refused_and_says_what_differs(tmp_path: Path) -> None:
@@ -169,7 +169,8 @@ struct everything { bool flag; uint8_t tint; uint16_t small; int64_t large; floa
   uint16_t half; alignas(8) uint64_t door; alignas(8) int64_t hits; };
 #define SHOW(f) printf("%zu ", offsetof(everything, f))
 int main() { SHOW(flag); SHOW(tint); SHOW(small); SHOW(large); SHOW(numbers); SHOW(more); SHOW(label); SHOW(wide);
-  SHOW(raw); SHOW(corners); SHOW(centre); SHOW(z); SHOW(half); SHOW(door); SHOW(hits); printf("%zu", sizeof(everything)); }
+  SHOW(raw); SHOW(corners); SHOW(centre); SHOW(z); SHOW(half); SHOW(door); SHOW(hits);
+  printf("%zu", sizeof(everything)); }
 """
     (tmp_path / "a.cpp").write_text(source)
     compiler = subprocess.run(["c++", "-o", tmp_path / "a", tmp_path / "a.cpp"], capture_output=True)
@@ -289,7 +290,7 @@ def test_numpy_sees_the_same_bytes() -> None:
     assert memoryview(Foo(1, 2)).nbytes == 8
 
 
-# ------------------------------------------------------------------------------------------------------------- travelling
+# ------------------------------------------------------------ travelling
 
 
 def _increment(f: Foo, times: int) -> None:
@@ -327,7 +328,7 @@ def test_pickles_share_and_private_ones_copy(tmp_path: Path) -> None:
     assert pickle.loads(pickle.dumps(part.centre)) == Point(1.0, 2.0)
 
 
-# ---------------------------------------------------------------------------------------------- several things at a time
+# ------------------------------------------------------------ several things at a time
 
 
 def _hold_and_change(f: Foo, ready: object) -> None:

@@ -54,7 +54,7 @@ def hold(lock: Any, ready: Any) -> None:
     time.sleep(100)
 
 
-# ----------------------------------------------------------------------------------------------------------------- locks
+# ------------------------------------------------------------ locks
 
 
 def test_lock_is_threadings_lock() -> None:
@@ -259,7 +259,7 @@ def test_condition(child: Any) -> None:
         changed.wait(timeout=0.1)
 
 
-# --------------------------------------------------------------------------------------------------------------- signals
+# ------------------------------------------------------------ signals
 
 
 def test_event(child: Any) -> None:
@@ -349,7 +349,7 @@ def test_counter(child: Any) -> None:
         hits.add(2**64)
 
 
-# ----------------------------------------------------------------------------------------------------------------- queues
+# ------------------------------------------------------------ queues
 
 
 def test_queue_is_queues_queue() -> None:
@@ -458,7 +458,7 @@ def test_nothing_that_was_put_is_lost_when_producers_are_killed(child: Any) -> N
         assert done[worker].value <= received[worker] <= done[worker].value + 31
 
 
-# ---------------------------------------------------------------------------------------------------------------- asyncio
+# ------------------------------------------------------------ asyncio
 
 
 def test_asyncio_waiters(child: Any) -> None:
@@ -519,7 +519,7 @@ def test_a_cancelled_wait_takes_nothing() -> None:
     asyncio.run(main())
 
 
-# --------------------------------------------------------------------------------------------------------- the crash storm
+# ------------------------------------------------------------ the crash storm
 
 
 def test_processes_are_killed_at_random_and_the_others_go_on(child: Any) -> None:
