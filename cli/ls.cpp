@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "find.hpp"
+#include "onecopy/lazy.hpp"
 #include "text.hpp"
 #include "verbs.hpp"
 
@@ -34,7 +35,16 @@ std::vector<std::size_t> holders_of(const std::vector<store::entry>& entries) {
   return store::holders(ids);
 }
 
-int print_json(const std::vector<store::entry>& entries) {
+// Largest or by id; lazy objects don't know when they were made.
+std::vector<pager::entry> lazy_objects(bool by_size) {
+  auto found = pager::list();
+  std::sort(found.begin(), found.end(), [&](const pager::entry& a, const pager::entry& b) {
+    return by_size && a.bytes != b.bytes ? a.bytes > b.bytes : a.id < b.id;
+  });
+  return found;
+}
+
+int print_json(const std::vector<store::entry>& entries, const std::vector<pager::entry>& lazy) {
   const auto holders = holders_of(entries);
   auto list = nlohmann::ordered_json::array();
   for (const auto& entry : entries) {
@@ -50,11 +60,37 @@ int print_json(const std::vector<store::entry>& entries) {
                     {"writable", entry.writable},
                     {"in_memfd", entry.in_memfd}});
   }
+  for (const auto& one : lazy)
+    list.push_back({{"id", one.id.text()},
+                    {"handle", handle_text(one.id)},
+                    {"bytes", one.bytes},
+                    {"lazy", {{"type", name_of(one.type)},
+                              {"elements", one.size},
+                              {"source", one.source},
+                              {"resident", one.counters.resident_bytes},
+                              {"spilled", one.counters.spilled_bytes},
+                              {"fills", one.counters.fills},
+                              {"evictions", one.counters.evictions},
+                              {"failures", one.counters.failures}}}});
   std::puts(list.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
   return exit_ok;
 }
 
-int print_table(const std::vector<store::entry>& entries) {
+void print_lazy(const std::vector<pager::entry>& lazy) {
+  std::vector<std::vector<std::string>> rows{
+      {"LAZY ID", "TYPE", "ELEMENTS", "SIZE", "IN MEMORY", "FILLS", "EVICTIONS", "SOURCE"}};
+  std::uint64_t resident = 0;
+  for (const auto& one : lazy) {
+    resident += one.counters.resident_bytes;
+    rows.push_back({one.id.text().substr(0, 12), name_of(one.type), grouped(one.size), human_bytes(one.bytes),
+                    human_bytes(one.counters.resident_bytes), grouped(one.counters.fills),
+                    grouped(one.counters.evictions), one.source});
+  }
+  fmt::print("\n{}{} lazy {}, {} in memory\n", table(rows, {2, 3, 4, 5, 6}), grouped(lazy.size()),
+             lazy.size() == 1 ? "object" : "objects", human_bytes(resident));
+}
+
+int print_table(const std::vector<store::entry>& entries, const std::vector<pager::entry>& lazy) {
   const auto now = static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch()).count());
   std::vector<std::vector<std::string>> rows{{"ID", "SIZE", "HOLDERS", "AGE", "LEASE", "NOTES", "NAME"}};
@@ -68,6 +104,7 @@ int print_table(const std::vector<store::entry>& entries) {
   }
   fmt::print("{}{} {}, {}, in {}\n", table(rows, {1, 2, 3}), grouped(entries.size()),
              entries.size() == 1 ? "object" : "objects", human_bytes(bytes), store::directory());
+  if (!lazy.empty()) print_lazy(lazy);
   return exit_ok;
 }
 
@@ -89,6 +126,9 @@ Columns:
   LEASE    how long it stays after its last holder lets go; "until removed": made to be kept
   NOTES    writable: every process may change it; memfd: the store's file system was too small for it
 
+Lazy objects follow in a table of their own (with --json: rows with "lazy" instead of holders and lease; with -q:
+not at all, for they can't be removed while they are used). `onecopy top` watches them.
+
 Examples:
   onecopy ls
   onecopy ls --json | jq '.[] | select(.holders == 0)'
@@ -101,8 +141,8 @@ Examples:
         if (a.created != b.created) return a.created > b.created;
         return a.id < b.id;
       });
-      if (*json) return print_json(entries);
-      if (!*ids) return print_table(entries);
+      if (*json) return print_json(entries, lazy_objects(*by_size));
+      if (!*ids) return print_table(entries, lazy_objects(*by_size));
       for (const auto& entry : entries) std::puts(entry.id.text().c_str());
       return exit_ok;
     };

@@ -25,6 +25,7 @@ Examples:
   onecopy ls                       what is shared now, who holds it, how long it stays
   onecopy cat prices --head 5      the first rows of a table, as CSV
   onecopy info prices --json       everything about it, for programs
+  onecopy top                      what lazy objects hold in memory, live
   onecopy doctor                   what this machine allows, and the remedy for what it does not
 
 `onecopy VERB --help` tells more.)";
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
   add_rm(app, chosen);
   add_gc(app, chosen);
   add_verify(app, chosen);
+  add_top(app, chosen);
   add_doctor(app, chosen);
   try {
     app.parse(argc, argv);

@@ -20,6 +20,7 @@ void add_cat(CLI::App& app, action& chosen);
 void add_rm(CLI::App& app, action& chosen);
 void add_gc(CLI::App& app, action& chosen);
 void add_verify(CLI::App& app, action& chosen);
+void add_top(CLI::App& app, action& chosen);
 void add_doctor(CLI::App& app, action& chosen);
 
 }  // namespace onecopy::cli

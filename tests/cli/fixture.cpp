@@ -2,6 +2,7 @@
 //
 //     cli_fixture [FILE]      also saves the table to FILE
 //     cli_fixture --many N    N small objects instead
+//     cli_fixture --lazy      two lazy objects instead, of which parts are filled
 #include <cmath>
 #include <complex>
 #include <cstring>
@@ -9,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include <onecopy/lazy.hpp>
 #include <onecopy/onecopy.hpp>
 
 namespace {
@@ -156,10 +158,21 @@ void share_many(std::size_t count) {
   }
 }
 
+std::vector<lazy_vector> lazy_held;
+
+// 80 MB of float64 with 3 chunks filled, 4 MB of int32 with none.
+void make_lazy_objects() {
+  const auto numbers = lazy<double>(10'000'000, lazy_source::sequence(0.0, 0.5));
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1'000'000}, std::size_t{9'999'999}}) (void)numbers.at(i);
+  lazy_held.push_back(numbers.vector());
+  lazy_held.push_back(make_lazy(dtype::int32, 1'000'000, lazy_source::sequence(std::int64_t{0}, std::int64_t{1})));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
-  if (argc == 3 && std::string_view(argv[1]) == "--many") share_many(std::stoul(argv[2]));
+  if (argc == 2 && std::string_view(argv[1]) == "--lazy") make_lazy_objects();
+  else if (argc == 3 && std::string_view(argv[1]) == "--many") share_many(std::stoul(argv[2]));
   else share_all(argc > 1 ? argv[1] : nullptr);
   std::cout << "shared " << held.size() << std::endl;
   std::string line;
