@@ -225,9 +225,9 @@ struct message {
 TEST_F(Storm, QueueWithDyingProducers) {
   queue line(memory.place(8192, queue::of_shape({.slots = 32, .message_bytes = sizeof(message)})), size - 8192,
              memory.who());
-  auto& lives = memory.place<std::array<std::atomic<std::uint32_t>, workers>>(600);
-  auto& put_in = memory.place<std::array<std::atomic<std::uint64_t>, workers>>(700);
-  auto& received = memory.place<std::array<std::atomic<std::uint64_t>, workers>>(800);
+  auto& lives = memory.place<std::array<std::atomic<std::uint32_t>, workers>>(640);
+  auto& put_in = memory.place<std::array<std::atomic<std::uint64_t>, workers>>(704);
+  auto& received = memory.place<std::array<std::atomic<std::uint64_t>, workers>>(832);
   test::forked consumer([&] {
     std::vector<std::byte> bytes;
     std::array<message, workers> last{};

@@ -9,7 +9,6 @@
 #include <functional>
 #include <optional>
 #include <span>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
