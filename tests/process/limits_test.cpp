@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "support/forked.hpp"
 #include "support/peers.hpp"
 
 namespace {
@@ -69,6 +70,30 @@ TEST_F(SmallStore, TooLargeAnObjectGoesToMemoryAndStillAttaches) {
   EXPECT_TRUE(is_ok(late.ask("drop all")));
   EXPECT_EQ(late.ask("exists " + handle), "ok no");
   late.ask("collect");
+  EXPECT_EQ(left(), std::set<std::string>());
+}
+
+TEST_F(SmallStore, AnotherContainerDoesNotTakeALivingObjectInMemoryForDead) {
+  mount_with("size=1m");
+  if (!mounted) return;
+  child creator = start(), reader = start();
+  const std::string handle = word(creator.ask("share a 7 1000000"));
+  test::forked container([&] {
+    setenv("ONECOPY_DIR", (folder / "store").c_str(), 1);
+    if (unshare(CLONE_NEWPID) != 0) return 77;
+    // Numbers of processes mean nothing to this one: its first process is its own number 1.
+    test::forked inside([] {
+      store::collect();
+      return 0;
+    });
+    return inside.wait();
+  });
+  const int status = container.wait();
+  if (status == 77) GTEST_SKIP() << "can't make a pid namespace here";
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(reader.ask("attach b " + handle), "ok 7");
+  EXPECT_TRUE(is_ok(reader.ask("drop all")));
+  EXPECT_TRUE(is_ok(creator.ask("drop all")));
   EXPECT_EQ(left(), std::set<std::string>());
 }
 

@@ -1,5 +1,6 @@
 #include "os/system.hpp"
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -49,6 +50,13 @@ std::string host_identity() {
 std::uint64_t user_id() noexcept { return geteuid(); }
 
 std::string process_name() { return std::to_string(getpid()); }
+
+std::string process_namespace() {
+  auto link = read_link(AT_FDCWD, "/proc/self/ns/pid");  // pid:[4026531836]
+  if (!link || !*link) return "0";
+  const auto open = (*link)->find('['), close = (*link)->find(']');
+  return open == std::string::npos || close == std::string::npos ? "0" : (*link)->substr(open + 1, close - open - 1);
+}
 
 std::string environment(const char* name) {
   const char* text = std::getenv(name);

@@ -20,6 +20,9 @@ std::string host_identity();
 std::uint64_t user_id() noexcept;
 // This process's name under /proc, for other processes of the same pid namespace. For finding, never for deciding.
 std::string process_name();
+// A number for the set of processes that know each other by the same numbers (a pid namespace: usually one for the
+// machine and one for each container); "0" where /proc doesn't tell.
+std::string process_namespace();
 // The value of an environment variable, or "".
 std::string environment(const char* name);
 // Seconds since 1970.

@@ -25,6 +25,9 @@ bool is_ours(const failure& reason) noexcept {
   }
 }
 
+// Links that this process can judge begin with this.
+std::string own_prefix() { return os::process_namespace() + '-'; }
+
 // The memfd behind a link, if it is that object; an invalid fd if the link leads nowhere; a failure if this process
 // can't tell. The number may long be another descriptor of another process, so anything but a region with that id is as
 // good as nothing.
@@ -44,13 +47,14 @@ result<os::fd> follow(const std::string& target, const object_id& id) {
 
 result<std::vector<std::string>> links_of(const store_directory& store, const object_id& id) {
   std::vector<std::string> links;
+  const std::string prefix = own_prefix();
   auto directory = os::open_at(store.fd(), directory_of(id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!directory) {
     if (directory.reason().kind == error_kind::not_found) return links;
     return directory.reason();
   }
   auto read = os::for_each_entry(directory->get(), [&](const char* name) {
-    links.push_back(directory_of(id) + '/' + name);
+    if (std::string_view(name).starts_with(prefix)) links.push_back(directory_of(id) + '/' + name);
     return true;
   });
   if (!read) return read.reason();
@@ -64,7 +68,7 @@ result<std::string> add_locator(const store_directory& store, const object_id& i
   for (int attempt = 0;; ++attempt) {
     auto made = os::make_directory_at(store.fd(), directory_of(id), 0700);
     if (!made && made.reason().kind != error_kind::exists) return made.reason();
-    std::string link = directory_of(id) + '/' + random_id().text();
+    std::string link = directory_of(id) + '/' + own_prefix() + random_id().text();
     auto linked = os::make_link(target, store.fd(), link);
     if (linked) return link;
     // The last holder may have removed the directory between the two steps.

@@ -137,7 +137,7 @@ class user_file final : public region_file {
 
   status begin() {
     const std::string& path = what_.options.path;
-    if (what_.options.replace || !begin_unnamed(path)) {
+    if (!begin_unnamed(path)) {
       const std::string temporary = path + ".new-" + random_id().text();
       auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
       if (!file) return file.reason();
@@ -150,6 +150,12 @@ class user_file final : public region_file {
   result<std::shared_ptr<region_state>> commit() override {
     if (auto stored = os::sync_file(file_.get()); !stored) return stored.reason();
     const std::string& path = what_.options.path;
+    if (temporary_.empty() && what_.options.replace) {
+      // A link can't take the place of a file, a renaming can; only between these two can a killed writer leave a name.
+      const std::string temporary = path + ".new-" + random_id().text();
+      if (auto named = os::link_unnamed(file_.get(), AT_FDCWD, temporary); !named) return named.reason();
+      temporary_ = temporary;
+    }
     if (temporary_.empty()) {
       if (auto placed = os::link_unnamed(file_.get(), AT_FDCWD, path); !placed) return placed.reason();
     } else if (what_.options.replace) {
@@ -162,7 +168,7 @@ class user_file final : public region_file {
   }
 
  private:
-  // What replaces nothing can be without a name until it is whole: then a killed writer leaves nothing.
+  // Without a name until it is whole: then a killed writer leaves nothing.
   bool begin_unnamed(const std::string& path) {
     const auto slash = path.rfind('/');
     auto folder = os::open_file(slash == path.npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
