@@ -203,11 +203,12 @@ def times_from_floats(node: Node) -> NDArray[Any]:
         target, factor = "us", np.timedelta64(1, unit) / np.timedelta64(1, "us")
     kind = "m8" if node.semantic in (f.TIMESPAN, f.TIMEOFDAY) else "M8"
     out = np.full(values.shape, np.iinfo("i8").min, dtype="i8", order="F" if node.column_major else "C")
-    scaled = values * factor
-    if node.semantic == f.DATE:
-        np.floor(scaled, out=scaled)
-    else:
-        np.rint(scaled, out=scaled)
+    with np.errstate(invalid="ignore"):  # R's NA is a signalling NaN
+        scaled = values * factor
+        if node.semantic == f.DATE:
+            np.floor(scaled, out=scaled)
+        else:
+            np.rint(scaled, out=scaled)
     fits = np.abs(scaled) < 2.0**63  # false for NaN and infinities: NaT
     out[fits] = scaled[fits].astype("i8")
     return out.view(f"{kind}[{target}]")

@@ -1,6 +1,7 @@
-"""What one language shares, the others read: R, Python and the tool (C++), with real processes of each.
+"""What one language shares, the others read: R, Python, C++ and the tool, with real processes of each.
 
-R's objects are made by make.R and Python's here; both are looked at in Python, in R (look.R) and with the tool.
+R's objects are made by make.R, those of C++ by make.cpp and Python's here; all are looked at in Python, in R (look.R),
+in C++ (look.cpp) and with the tool.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ import pandas as pd
 import pytest
 
 here = Path(__file__).parent
+programs = Path(os.environ.get("ONECOPY_BUILD", "build/release")) / "tests"
+
+MAKERS = ["shared_by_r", "shared_by_python", "shared_by_cpp"]
 
 # What each object holds, in R's column-major order, missing values as None.
 EXPECTED = {
@@ -48,13 +52,23 @@ PYTHON = {
 }
 
 
-@pytest.fixture(scope="module")
-def shared_by_r():
-    maker = subprocess.Popen(["Rscript", here / "make.R"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def shared_by(command, prefix):
+    """Shares by another process, which holds its objects until the tests of this file are over."""
+    maker = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert maker.stdout is not None
     assert maker.stdout.readline().strip() == "ready"
-    yield "r-"
+    yield prefix
     maker.communicate("\n", timeout=60)
+
+
+@pytest.fixture(scope="module")
+def shared_by_r():
+    yield from shared_by(["Rscript", here / "make.R"], "r-")
+
+
+@pytest.fixture(scope="module")
+def shared_by_cpp():
+    yield from shared_by([programs / "interop_make"], "c-")
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +112,7 @@ def same(name, seen):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-@pytest.mark.parametrize("maker", ["shared_by_r", "shared_by_python"])
+@pytest.mark.parametrize("maker", MAKERS)
 def test_read_in_python(maker, name, request):
     value = onecopy.attach(name=request.getfixturevalue(maker) + name)
     if name == "dates":
@@ -111,7 +125,7 @@ def test_read_in_python(maker, name, request):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-@pytest.mark.parametrize("maker", ["shared_by_r", "shared_by_python"])
+@pytest.mark.parametrize("maker", MAKERS)
 def test_read_in_r(maker, name, request):
     full = request.getfixturevalue(maker) + name
     out = subprocess.run(["Rscript", here / "look.R", full], capture_output=True, text=True, timeout=120)
@@ -123,7 +137,19 @@ def test_read_in_r(maker, name, request):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-@pytest.mark.parametrize("maker", ["shared_by_r", "shared_by_python"])
+@pytest.mark.parametrize("maker", MAKERS)
+def test_read_in_cpp(maker, name, request):
+    full = request.getfixturevalue(maker) + name
+    out = subprocess.run([programs / "interop_look", full], capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    seen = json.loads(out.stdout)
+    if isinstance(PYTHON[name], pd.Series) and isinstance(seen, dict):  # in C++ a table of one column
+        (seen,) = seen.values()
+    same(name, seen)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("maker", MAKERS)
 def test_read_by_the_tool(maker, name, request):
     full = request.getfixturevalue(maker) + name
     out = subprocess.run([os.environ["ONECOPY_CLI"], "cat", full, "--json"], capture_output=True, text=True, timeout=60)

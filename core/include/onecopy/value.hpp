@@ -63,7 +63,7 @@ class value {
   std::uint64_t data_bytes() const noexcept;
   // Where data() lies in the region, for region::private_view and region::diverged.
   std::uint64_t data_offset() const noexcept;
-  // All elements as T. Throws wrong_type unless T is the node's dtype (std::int32_t also reads logical32).
+  // All elements (or codes) as T. Throws wrong_type unless T is the node's dtype (std::int32_t also reads logical32).
   template <class T> std::span<const T> as() const {
     require_type(dtype_of<T>, "read as a span");
     return {reinterpret_cast<const T*>(data()), static_cast<std::size_t>(size())};
@@ -113,7 +113,7 @@ class value {
   value attribute(std::size_t i) const;
   std::optional<value> attribute(std::string_view name) const;
 
-  // Throws wrong_type, saying what the node is, unless it is an array of `type`.
+  // Throws wrong_type, saying what the node is, unless its elements or codes are of `type`.
   void require_type(dtype type, const char* doing) const;
 
  private:

@@ -55,7 +55,7 @@ struct array_spec {
   std::size_t item_size = 0;              // only for fixed_bytes, fixed_utf32 and record
   const std::uint8_t* validity = nullptr; // Arrow bitmap of count bits, from bit 0
   // Signed integers: the least number stands for a missing value, as in R's integer and bit64's integer64. Always so
-  // for logical32, and for timestamps and time spans of int64.
+  // for logical32, and for dates, times and time spans of int64.
   bool least_is_missing = false;
 };
 

@@ -134,7 +134,8 @@ bool value::least_is_missing() const noexcept {
 }
 
 void value::require_type(dtype wanted, const char* doing) const {
-  const dtype actual = kind() == node_kind::array ? type() : dtype::none;
+  const bool has_items = kind() == node_kind::array || kind() == node_kind::categorical || kind() == node_kind::coded_string;
+  const dtype actual = has_items ? type() : dtype::none;
   if (wanted != dtype::none && (actual == wanted || (wanted == dtype::int32 && actual == dtype::logical32))) return;
   raise({error_kind::wrong_type, std::string(doing) + " a shared array", "it is " + described(*this) + ", not of " + name_of(wanted),
          "Ask for its own type"});

@@ -87,8 +87,8 @@ std::uint64_t writer::impl::start_array(slot at, node_kind kind, const array_spe
   node.unit = spec.unit;
   if (spec.order == memory_order::row_major) node.flags |= format::node_row_major;
   if (spec.scalar) node.flags |= format::node_scalar;
-  const bool in_time = spec.semantic == semantic::timestamp || spec.semantic == semantic::timespan;
-  if (spec.least_is_missing || spec.type == dtype::logical32 || (spec.type == dtype::int64 && in_time))
+  const bool in_time = spec.type == dtype::int64 && spec.semantic != semantic::none;
+  if (spec.least_is_missing || spec.type == dtype::logical32 || in_time)
     node.flags |= format::node_least_missing;
   std::vector<std::uint64_t> aux;
   if (own_width) aux.push_back(width);
