@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+import pandas  # noqa: F401  Whoever works with a table has it already; loading it is no part of attaching.
+
 OUT = Path(os.environ["FLIGHTS_OUT"])
 WORKER = os.environ["FLIGHTS_WORKER"]
 lines = []
