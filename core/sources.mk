@@ -73,6 +73,8 @@ ONECOPY_CORE_SOURCES = \
   src/transport/file_region.cpp \
   src/transport/listener.cpp \
   src/transport/mapped_file.cpp \
+  src/transport/message_builder.cpp \
   src/transport/packet.cpp \
+  src/transport/pending.cpp \
   src/transport/sealed_twin.cpp \
   src/transport/weak.cpp

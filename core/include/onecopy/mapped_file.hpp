@@ -45,7 +45,9 @@ class mapped_file {
   // The path that was given, or that the sender gave; it may name another file by now, or none.
   const std::string& path() const noexcept { return node_.region().path(); }
   // The array: its elements, type and shape.
-  std::span<const std::byte> bytes() const noexcept { return {node_.data(), static_cast<std::size_t>(node_.data_bytes())}; }
+  std::span<const std::byte> bytes() const noexcept {
+    return {node_.data(), static_cast<std::size_t>(node_.data_bytes())};
+  }
   std::size_t size() const noexcept { return bytes().size(); }
 
   // Copies bytes [offset, offset + out.size()). Throws invalid_argument beyond the end, corrupt if the file was cut.

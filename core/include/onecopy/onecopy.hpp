@@ -8,6 +8,7 @@
 #include "onecopy/handle.hpp"
 #include "onecopy/mapped_file.hpp"
 #include "onecopy/record.hpp"
+#include "onecopy/pending.hpp"
 #include "onecopy/region.hpp"
 #include "onecopy/store.hpp"
 #include "onecopy/sync.hpp"

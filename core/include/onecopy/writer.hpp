@@ -84,6 +84,8 @@ struct publish_options {
   std::string path;
   // Called now and then with bytes written and bytes in all; what it throws ends the publishing and leaves nothing.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
+  // backing::memfd: an empty memfd to write into, which stays the caller's; -1: a new one. See pending.hpp.
+  int descriptor = -1;
 };
 
 class writer {

@@ -33,6 +33,10 @@ result<fd> make_memfd(const char* label) {
 status seal(int descriptor) { return add_seals(descriptor, frozen | F_SEAL_SEAL); }
 status seal_size(int descriptor) { return add_seals(descriptor, fixed_size | F_SEAL_SEAL); }
 bool is_sealed(int descriptor) noexcept { return has_seals(descriptor, frozen); }
+bool can_be_sealed(int descriptor) noexcept {
+  const int seals = fcntl(descriptor, F_GET_SEALS);
+  return seals >= 0 && (seals & F_SEAL_SEAL) == 0;
+}
 bool is_size_sealed(int descriptor) noexcept { return has_seals(descriptor, fixed_size); }
 
 }  // namespace onecopy::os

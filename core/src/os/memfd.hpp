@@ -17,5 +17,7 @@ status seal_size(int descriptor);
 // True if the kernel guarantees that the bytes and the size can't change.
 bool is_sealed(int descriptor) noexcept;
 bool is_size_sealed(int descriptor) noexcept;
+// True for a memfd that seals can still be added to.
+bool can_be_sealed(int descriptor) noexcept;
 
 }  // namespace onecopy::os

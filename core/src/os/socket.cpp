@@ -113,7 +113,8 @@ result<fd> listen_at(const std::string& path, socket_kind kind) {
   if (failed != 0 && errno == EADDRINUSE) {
     struct stat there;
     if (lstat(where->name.sun_path, &there) == 0 && !S_ISSOCK(there.st_mode))
-      return failure{error_kind::exists, tried, "there is something that is not a socket", "Choose another path", EEXIST};
+      return failure{error_kind::exists, tried, "there is something that is not a socket", "Choose another path",
+                     EEXIST};
     auto replaced = replace_dead(path, *where, kind, made.get());
     if (!replaced) return replaced.reason();
     failed = 0;

@@ -109,7 +109,8 @@ class memfd_file final : public region_file {
   memfd_file(const request& what, std::shared_ptr<store_directory> store) : what_(what), store_(std::move(store)) {}
 
   status begin() {
-    auto memfd = os::make_memfd("onecopy");
+    auto memfd = what_.options.descriptor < 0 ? os::make_memfd("onecopy")
+                                              : os::reopen(what_.options.descriptor, O_RDWR);
     if (!memfd) return memfd.reason();
     file_ = std::move(*memfd);
     return reserve_memory(file_.get(), what_.bytes);

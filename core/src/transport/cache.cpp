@@ -74,7 +74,8 @@ class cache_core {
   }
 
   // What `chosen` says of each entry that may go, oldest first.
-  std::size_t evict(const std::function<std::optional<eviction::reason>(const entry&, double idle, std::uint64_t bytes)>& chosen) {
+  using choice = std::function<std::optional<eviction::reason>(const entry&, double idle, std::uint64_t bytes)>;
+  std::size_t evict(const choice& chosen) {
     std::vector<std::pair<eviction, entry>> gone;
     {
       const std::lock_guard held(lock_);
@@ -205,9 +206,11 @@ class cache_core {
       const auto [at, first] = loading_.try_emplace(key, std::this_thread::get_id());
       if (first) return {};
       if (at->second == std::this_thread::get_id())
-        throw error(error_kind::invalid_argument, "load an entry of a cache", "its own loading asks for it", "Load it otherwise");
+        throw error(error_kind::invalid_argument, "load an entry of a cache", "its own loading asks for it",
+                    "Load it otherwise");
       if (until.passed())
-        throw error(error_kind::timeout, "wait for an entry of a cache", "another thread is still loading it", "Wait longer");
+        throw error(error_kind::timeout, "wait for an entry of a cache", "another thread is still loading it",
+                    "Wait longer");
       const int left = until.milliseconds_left();
       loaded_.wait_for(held, std::chrono::milliseconds(left < 0 ? 250 : std::min(left, 250)));
       if (!options_.check_interrupt) continue;

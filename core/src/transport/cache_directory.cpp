@@ -70,7 +70,8 @@ value follow(const value& notice) {
 
 cache_directory::cache_directory(const std::string& name) : seed_(xxh64(bytes_of(name))) {
   if (name.size() > 120)
-    throw error(error_kind::invalid_argument, "open a cache", "its name is longer than 120 bytes", "Choose a shorter one");
+    throw error(error_kind::invalid_argument, "open a cache", "its name is longer than 120 bytes",
+                "Choose a shorter one");
 }
 
 std::string cache_directory::name_of(std::string_view key) const {

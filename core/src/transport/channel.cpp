@@ -13,75 +13,13 @@
 #include "os/system.hpp"
 #include "transport/carry.hpp"
 #include "transport/copies.hpp"
+#include "transport/message_builder.hpp"
 #include "transport/packet.hpp"
 #include "transport/waiting.hpp"
 
 namespace onecopy {
 
 namespace wire = transport;
-
-// Collects the packets of one message.
-struct message_builder {
-  message made;
-  std::uint32_t number = 0;
-  bool begun = false;
-  std::optional<failure> bytes_failed;
-
-  void begin(std::uint32_t which) {
-    made = message();
-    bytes_failed.reset();
-    number = which;
-    begun = true;
-  }
-
-  void add(const wire::item& what, os::fd descriptor) {
-    auto object = wire::unpack(what, std::move(descriptor));
-    if ((what.flags & wire::item_is_bytes) != 0) {
-      if (object && object->kind() == node_kind::array && object->type() == dtype::raw) made.shared_bytes_ = *object;
-      else if (object) bytes_failed = failure{error_kind::corrupt, "receive a message", "its bytes are no bytes", ""};
-      else bytes_failed = object.reason();
-      return;
-    }
-    if (!object) {
-      const failure& why = object.reason();
-      made.failures_.emplace(made.objects_.size(),
-                             error(why.kind, "use object " + std::to_string(made.objects_.size()) + " of a message (" +
-                                                 why.tried + ")",
-                                   why.happened, why.remedy, why.os_error));
-      made.objects_.emplace_back();
-    } else {
-      made.objects_.push_back(*std::move(object));
-    }
-  }
-
-  message finish(std::string_view bytes) {
-    begun = false;
-    // Without its bytes a message means something else, so this fails all of it.
-    if (bytes_failed) raise(*bytes_failed);
-    made.inline_bytes_ = bytes;
-    return std::move(made);
-  }
-};
-
-std::span<const std::byte> message::bytes() const noexcept {
-  if (shared_bytes_) return {shared_bytes_.data(), static_cast<std::size_t>(shared_bytes_.size())};
-  return std::as_bytes(std::span(inline_bytes_));
-}
-std::string_view message::text() const noexcept {
-  return {reinterpret_cast<const char*>(bytes().data()), bytes().size()};
-}
-
-const value& message::object(std::size_t i) const {
-  if (i >= objects_.size())
-    throw error(error_kind::invalid_argument, "take object " + std::to_string(i) + " of a message",
-                "it has " + std::to_string(objects_.size()), "Ask size() first");
-  if (const auto at = failures_.find(i); at != failures_.end()) throw at->second;
-  return objects_[i];
-}
-const std::vector<value>& message::objects() const {
-  if (!failures_.empty()) throw failures_.begin()->second;
-  return objects_;
-}
 
 struct channel::impl {
   explicit impl(const channel_options& chosen) : options(chosen) {}
@@ -169,6 +107,11 @@ struct channel::impl {
     raise(why);
   }
 
+  [[noreturn]] void nonsense(const char* what) {
+    give_up({error_kind::corrupt, "receive from a channel", what,
+             "Is the other end an onecopy channel, and does nobody else write to its socket?"});
+  }
+
   void require_alive(const char* tried) const {
     if (dead)
       throw error(error_kind::peer_closed, tried, "the channel was closed, as the other end did not speak as a channel",
@@ -240,7 +183,8 @@ struct channel::impl {
     std::uint8_t first = wire::flag_first;
     const auto flush = [&](std::uint8_t last) {
       const std::string_view tail = last != 0 ? bytes : std::string_view();
-      put(wire::write_packet(static_cast<std::uint8_t>(first | last), number, items, tail.size()), tail, descriptors, until);
+      const auto flags = static_cast<std::uint8_t>(first | last);
+      put(wire::write_packet(flags, number, items, tail.size()), tail, descriptors, until);
       items.clear();
       descriptors.clear();
       size = sizeof(wire::packet_header);
@@ -276,24 +220,26 @@ struct channel::impl {
       got = os::receive_message(socket.get(), buffer, os::deadline::in(0));
     }
     os::received in = unwrap(std::move(got));
-    if (in.end) throw error(error_kind::peer_closed, "receive from a channel", "the other end is closed or its process has ended");
-    if (in.truncated) give_up({error_kind::corrupt, "receive from a channel", "a packet is larger than any channel's", ""});
+    if (in.end)
+      throw error(error_kind::peer_closed, "receive from a channel",
+                  "the other end is closed or its process has ended");
+    if (in.truncated) nonsense("a packet is larger than any channel's");
     auto taken = wire::read_packet(std::span(buffer.data(), in.size));
     if (!taken) give_up(taken.reason());
     if (taken->kind == wire::packet_kind::hello) {
       meet(std::move(taken->who));
       return {};
     }
-    if (!knows_peer()) give_up({error_kind::corrupt, "receive from a channel", "the other end did not say who it is", ""});
+    if (!knows_peer()) nonsense("the other end did not say who it is");
     return take_message_packet(*taken, in);
   }
 
   std::optional<message> take_message_packet(wire::packet& taken, os::received& in) {
     if ((taken.flags & wire::flag_first) != 0) building.begin(taken.message);  // an unfinished one was given up
     if (!building.begun || building.number != taken.message)
-      give_up({error_kind::corrupt, "receive from a channel", "the middle of a message came without its beginning", ""});
-    if (building.made.objects_.size() + taken.items.size() > wire::items_in_message)
-      give_up({error_kind::corrupt, "receive from a channel", "a message has more objects than any may have", ""});
+      nonsense("the middle of a message came without its beginning");
+    if (building.size() + taken.items.size() > wire::items_in_message)
+      nonsense("a message has more objects than any may have");
     std::size_t next = 0;
     for (const wire::item& one : taken.items) {
       os::fd descriptor;

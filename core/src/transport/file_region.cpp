@@ -79,12 +79,13 @@ result<std::shared_ptr<detail::region_state>> hold_received_file(int descriptor,
     return failure{error_kind::corrupt, tried, "it is not an ordinary file", "The sender must send a mapped file"};
   // Reading is all that is done with it; but a descriptor that can write says that the sender's own could.
   if (os::is_writable(descriptor))
-    return failure{error_kind::permission, tried, "its descriptor can write", "The sender must open it for reading only"};
+    return failure{error_kind::permission, tried, "its descriptor can write",
+                   "The sender must open it for reading only"};
   const bool ours_or_root = info->st_uid == 0 || info->st_uid == os::user_id();
   if (!ours_or_root || (info->st_mode & (S_IWGRP | S_IWOTH)) != 0 || info->st_nlink == 0)
     return failure{error_kind::permission, tried, "other users could change it while it is read",
-                   "Only files that belong to you or root, and that nobody else may write, are accepted; others must be "
-                   "shared (copied into sealed memory) before they are sent"};
+                   "Only files that belong to you or root, and that nobody else may write, are accepted; others must "
+                   "be shared (copied into sealed memory) before they are sent"};
   const auto end = checked_add(front.part.offset, front.part.bytes);
   const auto total = checked_add(front.part.bytes, round_up(front.bytes.size(), page_size));
   if (!end || !total || front.part.offset % page_size != 0 || front.bytes.size() > blob_limit)

@@ -23,7 +23,8 @@ struct extent {
 
 extent extent_of(const std::string& path, const map_options& options, std::uint64_t file_bytes) {
   const std::uint64_t width = size_of(options.type);
-  if (width == 0) throw refuse(path, "files can't be seen as elements of that type", "Map it as raw bytes, and view them");
+  if (width == 0)
+    throw refuse(path, "files can't be seen as elements of that type", "Map it as raw bytes, and view them");
   if (options.offset % format::buffer_alignment != 0)
     throw refuse(path, "the offset " + std::to_string(options.offset) + " is not a multiple of 64",
                  "Map from an earlier multiple of 64, as raw bytes, and view a part");

@@ -71,7 +71,9 @@ result<packet> read_hello(cursor& in) {
 
 }  // namespace
 
-std::size_t item::size() const noexcept { return sizeof(item_header) + round_up(text.size(), 8) + round_up(blob.size(), 8); }
+std::size_t item::size() const noexcept {
+  return sizeof(item_header) + round_up(text.size(), 8) + round_up(blob.size(), 8);
+}
 
 std::vector<std::byte> write_hello(const hello& who) {
   std::vector<std::byte> out;

@@ -1,6 +1,7 @@
 // The bytes of a channel's packets. Pure functions: what an untrusted peer sends is taken apart here, and nowhere else.
 //
-// packet: header, `items` times (item header, text, blob), then `bytes` ordinary bytes. Texts and blobs are padded to 8.
+// packet: header, `items` times (item header, text, blob), then `bytes` ordinary bytes. Texts and blobs are padded to
+// a multiple of 8.
 // A message is one packet with flag_first, and the packets after it up to flag_last. The descriptors that the items of
 // a packet need travel with that packet, in the order of the items.
 #pragma once

@@ -62,7 +62,8 @@ result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original
   if (!memory) return memory;
   if (auto copied = copy_into(memory->get(), *original); !copied) return copied.reason();
   if (auto sealed = os::seal(memory->get()); !sealed) return sealed.reason();
-  note_copy(original->checked().bytes, "into sealed memory, for a receiver that can't attach to the object itself", from);
+  note_copy(original->checked().bytes, "into sealed memory, for a receiver that can't attach to the object itself",
+            from);
   auto given = os::reopen(memory->get(), O_RDONLY);
   // A program has only so many descriptors: beyond a part of them a twin is made anew each time.
   if (given && twin::alive < os::descriptor_limit() / 8)

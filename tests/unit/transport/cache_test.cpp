@@ -184,7 +184,8 @@ TEST(Cache, TwoCachesOfOneNameShareAndOthersDoNot) {
   EXPECT_EQ(other.get("x", [] { return block(3); }).as<double>()[0], 3);
   test::scratch_folder folder;
   std::ofstream(folder / "font") << std::string(8000, 'f');
-  (void)first.get("font", [&] { return map_file(folder / "font", {.type = dtype::float64, .offset = 64, .shape = {8, 124}}); });
+  const map_options as_matrix{.type = dtype::float64, .offset = 64, .shape = {8, 124}};
+  (void)first.get("font", [&] { return map_file(folder / "font", as_matrix); });
   const auto found = second.find("font");
   ASSERT_TRUE(found.has_value());
   EXPECT_EQ(found->shape(), (std::vector<std::uint64_t>{8, 124}));
@@ -196,7 +197,8 @@ TEST(Cache, ANamedCacheRefusesWhatOthersCouldNotAttachTo) {
   cache<std::string> all({.name = "strict"});
   EXPECT_EQ(kind_of_error([&] { all.get("x", [] { return block(1, 10'000, backing::memfd); }); }),
             error_kind::invalid_argument);
-  EXPECT_EQ(kind_of_error([&] { cache<std::string> bad({.name = std::string(121, 'n')}); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_of_error([&] { cache<std::string> bad({.name = std::string(121, 'n')}); }),
+            error_kind::invalid_argument);
 }
 
 TEST(WeakReference, OfTheStoreIsATextForAnyProcess) {

@@ -183,10 +183,11 @@ TEST(HostilePeer, FewerAndMoreDescriptorsThanObjects) {
 }
 
 TEST(HostilePeer, HandlesThatLeadNowhere) {
-  for (const std::string& text :
-       {std::string("onecopy:1:0123456789abcdef:0123456789abcdef:00112233445566778899aabbccddeeff"), std::string("../../etc/passwd"),
-        std::string("onecopy:1:" + store::host_id() + ":" + store::store_id() + ":" + std::string(32, '0')), std::string(),
-        std::string(5000, 'x'), "onecopy:1:" + store::host_id() + ":" + store::store_id() + ":../" + std::string(29, '0')}) {
+  const std::string here = "onecopy:1:" + store::host_id() + ":" + store::store_id() + ":";
+  const std::vector<std::string> nowhere = {
+      "onecopy:1:0123456789abcdef:0123456789abcdef:00112233445566778899aabbccddeeff", "../../etc/passwd",
+      here + std::string(32, '0'), here + "../" + std::string(29, '0'), "", std::string(5000, 'x')};
+  for (const std::string& text : nowhere) {
     lying_peer peer;
     peer.greet();
     wire::item one;
