@@ -25,6 +25,8 @@ R_altrep_class_t class_for(std::uint8_t type) {
 
 void* data_pointer(SEXP x, Rboolean writable) {
   view_state* s = state_of(x);
+  if (s->ref && !s->ref->region.intact())
+    raise("corrupt", "onecopy: the file behind this vector was cut short since it was mapped");
   if (writable && s->ref && !s->ref->region.writable()) {
     // Most callers only read through it. What is written stays in this process, page by page.
     entry([&] {

@@ -34,4 +34,20 @@ SEXP oc_doctor();
 SEXP oc_allocate(SEXP size, SEXP name);
 SEXP oc_map(SEXP id);
 SEXP oc_unmap(SEXP pointer);
+// api_transport.cpp
+SEXP oc_share_descriptor(SEXP x);
+SEXP oc_pending_new();
+SEXP oc_pending_descriptor(SEXP pending);
+SEXP oc_pending_fill(SEXP pending, SEXP x);
+SEXP oc_receive_descriptor(SEXP fd, SEXP timeout);
+SEXP oc_channel_pair();
+SEXP oc_channel_connect(SEXP path, SEXP timeout);
+SEXP oc_channel_adopt(SEXP fd);
+SEXP oc_channel_descriptor(SEXP channel);
+SEXP oc_listen(SEXP path);
+SEXP oc_accept(SEXP listener, SEXP timeout);
+SEXP oc_close(SEXP pointer);
+SEXP oc_send(SEXP channel, SEXP x, SEXP handle, SEXP timeout);
+SEXP oc_receive(SEXP channel, SEXP timeout);
+SEXP oc_map_file(SEXP path, SEXP mode, SEXP offset, SEXP length, SEXP dims);
 }

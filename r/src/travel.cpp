@@ -83,7 +83,7 @@ SEXP travel_state(SEXP view) {
   }
   travel_header header{travel_version, 0, static_cast<std::uint8_t>(s->flags & ~exclusive), s->type, s->node, s->length};
   const onecopy::region& region = s->ref->region;
-  if (region.where() == onecopy::backing::file || region.where() == onecopy::backing::mapped_file) {
+  if (region.where() == onecopy::backing::file) {
     if (region.path().empty()) return nullptr;
     header.kind = static_cast<std::uint8_t>(kind::file);
     return pack(header, region.path().data(), region.path().size());

@@ -1,0 +1,287 @@
+// Objects that travel as descriptors: to children at birth, over channels, and files that are used where they lie.
+#include "api.hpp"
+#include "plan.hpp"
+#include "write.hpp"
+
+#include <R_ext/Utils.h>
+
+#include <cmath>
+#include <optional>
+
+namespace ocr {
+namespace {
+
+void check_interrupt() {
+  if (!R_ToplevelExec([](void*) { R_CheckUserInterrupt(); }, nullptr))
+    throw onecopy::error(onecopy::error_kind::interrupted, "wait", "the user interrupted it");
+}
+
+// A C++ object behind an external pointer. `Held` is destroyed by R's collector or by oc_close().
+template <class Held>
+void drop(SEXP pointer) {
+  delete static_cast<Held*>(R_ExternalPtrAddr(pointer));
+  R_ClearExternalPtr(pointer);
+}
+
+template <class Held>
+SEXP wrap(std::unique_ptr<Held> held, const char* tag) {
+  SEXP pointer = r_call([=] {
+    SEXP p = PROTECT(R_MakeExternalPtr(nullptr, Rf_install(tag), R_NilValue));
+    R_RegisterCFinalizerEx(p, drop<Held>, TRUE);
+    UNPROTECT(1);
+    return p;
+  });
+  R_SetExternalPtrAddr(pointer, held.release());
+  return pointer;
+}
+
+constexpr const char* channel_tag = "onecopy_channel";
+constexpr const char* listener_tag = "onecopy_listener";
+constexpr const char* pending_tag = "onecopy_pending";
+
+bool is_pointer(SEXP x, const char* tag) {
+  return TYPEOF(x) == EXTPTRSXP && TYPEOF(R_ExternalPtrTag(x)) == SYMSXP &&
+         std::string_view(CHAR(PRINTNAME(R_ExternalPtrTag(x)))) == tag;
+}
+
+template <class Held>
+Held& held_by(SEXP x, const char* tag, const char* what) {
+  if (!is_pointer(x, tag)) bad_argument(what, "it is of another kind", "see ?channels");
+  if (R_ExternalPtrAddr(x) == nullptr)
+    throw onecopy::error(onecopy::error_kind::invalid_argument, std::string("use a ") + what, "it is closed",
+                         "open a new one (it does not survive saving, or another process)");
+  return *static_cast<Held*>(R_ExternalPtrAddr(x));
+}
+
+onecopy::channel& channel_of(SEXP x) { return held_by<onecopy::channel>(x, channel_tag, "channel"); }
+
+onecopy::channel_options channel_settings() {
+  onecopy::channel_options options;
+  options.check_interrupt = check_interrupt;
+  return options;
+}
+
+SEXP new_channel(onecopy::channel made) {
+  return wrap(std::make_unique<onecopy::channel>(std::move(made)), channel_tag);
+}
+
+// NULL, NA and Inf wait for ever.
+double timeout_argument(SEXP x) {
+  if (x == R_NilValue) return -1;
+  const double seconds = Rf_isNumber(x) && XLENGTH(x) == 1 ? Rf_asReal(x) : std::nan("");
+  if (std::isnan(seconds) || seconds < 0) bad_argument("timeout", "it is not a number of seconds");
+  return std::isinf(seconds) ? -1 : seconds;
+}
+
+int descriptor_argument(SEXP x) {
+  const double n = number_argument(x, "fd");
+  if (n < 0 || n > 1e9 || n != std::floor(n)) bad_argument("fd", "it is not the number of a descriptor");
+  return static_cast<int>(n);
+}
+
+onecopy::region write_object(SEXP x, const std::function<onecopy::region(onecopy::writer&)>& publish) {
+  onecopy::writer w;
+  write_options how;
+  how.min_length = 1;
+  describer tree(w, how);
+  tree.describe(w.root(), x);
+  return publish(w);
+}
+
+// The node that x shows, if x is a view of all of it, unchanged, with no attribute but the shape that the node says.
+std::optional<onecopy::value> whole_node(SEXP x) {
+  SEXP view = find_view(x);
+  if (view == nullptr || !is_shared_view(x) || diverged(view)) return {};
+  const view_state* s = state_of(view);
+  onecopy::value node(s->ref->region, s->node);
+  if (node.kind() != onecopy::node_kind::array || node.attribute_count() != 0) return {};
+  const auto shape = node.shape();
+  SEXP attributes = raw_attributes(x);
+  if (attributes == R_NilValue) return shape.size() <= 1 ? std::optional(node) : std::nullopt;
+  SEXP dim = CAR(attributes);
+  if (TAG(attributes) != R_DimSymbol || CDR(attributes) != R_NilValue || TYPEOF(dim) != INTSXP ||
+      static_cast<std::size_t>(XLENGTH(dim)) != shape.size())
+    return {};
+  for (std::size_t i = 0; i < shape.size(); ++i)
+    if (static_cast<std::uint64_t>(INTEGER_ELT(dim, static_cast<R_xlen_t>(i))) != shape[i]) return {};
+  return node;
+}
+
+SEXP built(const onecopy::value& v) {
+  build_options build;
+  build.views.min_length = 3;
+  return build_node(v, build);
+}
+
+}  // namespace
+}  // namespace ocr
+
+using namespace ocr;
+
+// A descriptor of sealed memory that holds x, which the caller closes.
+SEXP oc_share_descriptor(SEXP x) {
+  return entry([&]() -> SEXP {
+    const onecopy::region made = write_object(x, [](onecopy::writer& w) {
+      onecopy::publish_options options;
+      options.where = onecopy::backing::memfd;
+      return w.publish(options);
+    });
+    const int fd = made.open_descriptor();
+    return r_call([=] { return Rf_ScalarInteger(fd); });
+  });
+}
+
+SEXP oc_pending_new() {
+  return entry([&]() -> SEXP { return wrap(std::make_unique<onecopy::pending_memory>(), pending_tag); });
+}
+
+SEXP oc_pending_descriptor(SEXP pending) {
+  return entry([&]() -> SEXP {
+    auto& memory = held_by<onecopy::pending_memory>(pending, pending_tag, "connection");
+    const int fd = onecopy::duplicate_descriptor(memory.descriptor());
+    return r_call([=] { return Rf_ScalarInteger(fd); });
+  });
+}
+
+SEXP oc_pending_fill(SEXP pending, SEXP x) {
+  return entry([&]() -> SEXP {
+    auto& memory = held_by<onecopy::pending_memory>(pending, pending_tag, "connection");
+    (void)write_object(x, [&](onecopy::writer& w) { return memory.publish(w); });
+    return R_NilValue;
+  });
+}
+
+SEXP oc_receive_descriptor(SEXP fd, SEXP timeout) {
+  return entry([&]() -> SEXP {
+    return built(onecopy::value(
+        onecopy::receive_descriptor(descriptor_argument(fd), timeout_argument(timeout), check_interrupt)));
+  });
+}
+
+SEXP oc_channel_pair() {
+  return entry([&]() -> SEXP {
+    auto ends = onecopy::channel::pair(channel_settings());
+    keep first(new_channel(std::move(ends.first)));
+    keep second(new_channel(std::move(ends.second)));
+    SEXP a = first, b = second;
+    return r_call([=] {
+      SEXP both = PROTECT(Rf_allocVector(VECSXP, 2));
+      SET_VECTOR_ELT(both, 0, a);
+      SET_VECTOR_ELT(both, 1, b);
+      UNPROTECT(1);
+      return both;
+    });
+  });
+}
+
+SEXP oc_channel_connect(SEXP path, SEXP timeout) {
+  return entry([&]() -> SEXP {
+    return new_channel(
+        onecopy::channel::connect(text_argument(path, "path"), timeout_argument(timeout), channel_settings()));
+  });
+}
+
+SEXP oc_channel_adopt(SEXP fd) {
+  return entry([&]() -> SEXP {
+    const int own = onecopy::duplicate_descriptor(descriptor_argument(fd));
+    try {
+      return new_channel(onecopy::channel(own, channel_settings()));
+    } catch (const onecopy::error&) {
+      onecopy::close_descriptor(own);
+      throw;
+    }
+  });
+}
+
+SEXP oc_channel_descriptor(SEXP channel) {
+  return entry([&]() -> SEXP {
+    const int fd = is_pointer(channel, listener_tag)
+                       ? held_by<onecopy::listener>(channel, listener_tag, "listener").descriptor()
+                       : channel_of(channel).descriptor();
+    return r_call([=] { return Rf_ScalarInteger(fd); });
+  });
+}
+
+SEXP oc_listen(SEXP path) {
+  return entry([&]() -> SEXP {
+    return wrap(std::make_unique<onecopy::listener>(text_argument(path, "path"), channel_settings()), listener_tag);
+  });
+}
+
+SEXP oc_accept(SEXP listener, SEXP timeout) {
+  return entry([&]() -> SEXP {
+    return new_channel(
+        held_by<onecopy::listener>(listener, listener_tag, "listener").accept(timeout_argument(timeout)));
+  });
+}
+
+SEXP oc_close(SEXP pointer) {
+  return entry([&]() -> SEXP {
+    if (is_pointer(pointer, channel_tag)) drop<onecopy::channel>(pointer);
+    else if (is_pointer(pointer, listener_tag)) drop<onecopy::listener>(pointer);
+    else bad_argument("con", "it is neither a channel nor a listener");
+    return R_NilValue;
+  });
+}
+
+// `handle`: of x, when all of x is a shared object already; else NULL.
+SEXP oc_send(SEXP channel, SEXP x, SEXP handle, SEXP timeout) {
+  return entry([&]() -> SEXP {
+    auto& c = channel_of(channel);
+    const double seconds = timeout_argument(timeout);
+    if (handle != R_NilValue) {
+      c.send(onecopy::attach(text_argument(handle, "handle")), {}, seconds);
+      return R_NilValue;
+    }
+    if (const auto node = whole_node(x)) {
+      c.send(*node, {}, seconds);
+      return R_NilValue;
+    }
+    const onecopy::region made = write_object(x, [&](onecopy::writer& w) {
+      onecopy::publish_options options;
+      options.where = c.peer().same_store ? onecopy::backing::store : onecopy::backing::memfd;
+      return w.publish(options);
+    });
+    c.send(onecopy::value(made), {}, seconds);
+    return R_NilValue;
+  });
+}
+
+SEXP oc_receive(SEXP channel, SEXP timeout) {
+  return entry([&]() -> SEXP {
+    const onecopy::message m = channel_of(channel).receive(timeout_argument(timeout));
+    if (m.size() == 0) {
+      // Ordinary bytes, from a program in another language: a raw vector.
+      SEXP raw = r_call([&m] { return Rf_allocVector(RAWSXP, static_cast<R_xlen_t>(m.bytes().size())); });
+      std::copy(m.bytes().begin(), m.bytes().end(), reinterpret_cast<std::byte*>(RAW(raw)));
+      return raw;
+    }
+    return built(m.object());
+  });
+}
+
+SEXP oc_map_file(SEXP path, SEXP mode, SEXP offset, SEXP length, SEXP dims) {
+  return entry([&]() -> SEXP {
+    const std::string type = text_argument(mode, "mode");
+    onecopy::map_options options;
+    if (type == "raw") options.type = onecopy::dtype::raw;
+    else if (type == "logical") options.type = onecopy::dtype::logical32;
+    else if (type == "integer") options.type = onecopy::dtype::int32;
+    else if (type == "numeric" || type == "double") options.type = onecopy::dtype::float64;
+    else if (type == "complex") options.type = onecopy::dtype::complex128;
+    else bad_argument("mode", "'" + type + "' is none of raw, logical, integer, numeric, complex");
+    const auto whole = [](SEXP x, const char* name) {
+      const double n = number_argument(x, name);
+      if (n < 0 || n > 9e15 || n != std::floor(n)) bad_argument(name, "it is not a whole number of 0 or more");
+      return static_cast<std::uint64_t>(n);
+    };
+    options.offset = whole(offset, "offset");
+    if (length != R_NilValue) options.count = whole(length, "length");
+    if (dims != R_NilValue)
+      for (R_xlen_t i = 0; i < XLENGTH(dims); ++i)
+        options.shape.push_back(static_cast<std::uint64_t>(INTEGER_ELT(dims, i)));
+    build_options build;
+    build.views.min_length = 0;
+    return build_node(onecopy::map_file(text_argument(path, "path"), options), build);
+  });
+}
