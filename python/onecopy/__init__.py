@@ -27,6 +27,8 @@ from ._missing import is_missing
 from ._opaque import Opaque
 from ._place import by_value
 from .api import attach, empty, exists, free, handle, is_shared, open, save, share, unshare
+from .cache import Cache, CacheEntry, CacheStatistics
+from .channel import Channel, Listener, Message, Peer, receive_descriptor, report_copies
 from .errors import (
     Busy,
     Corrupt,
@@ -47,6 +49,7 @@ from .errors import (
     WrongType,
 )
 from .info import Entry, Usage, doctor, gc, ls, usage
+from .mapped import WeakReference, check_intact, map_file
 from .message_queue import Queue
 from .record import FixedArray, FixedBytes, FixedStr, RawBytes, Record, record
 from .sync import Barrier, Condition, Counter, Event, Lock, RWLock, Semaphore
@@ -54,6 +57,10 @@ from .sync import Barrier, Condition, Counter, Event, Lock, RWLock, Semaphore
 __all__ = [
     "Barrier",
     "Busy",
+    "Cache",
+    "CacheEntry",
+    "CacheStatistics",
+    "Channel",
     "Condition",
     "Corrupt",
     "Counter",
@@ -66,12 +73,15 @@ __all__ = [
     "FixedStr",
     "Interrupted",
     "InvalidArgument",
+    "Listener",
     "Lock",
+    "Message",
     "NoMemory",
     "NoSpace",
     "NotFound",
     "Opaque",
     "OwnerDied",
+    "Peer",
     "PeerClosed",
     "PermissionDenied",
     "Queue",
@@ -84,12 +94,14 @@ __all__ = [
     "Timeout",
     "Unsupported",
     "Usage",
+    "WeakReference",
     "WrongHost",
     "WrongType",
     "__version__",
     "attach",
     "bool8",
     "by_value",
+    "check_intact",
     "complex128",
     "complex64",
     "doctor",
@@ -107,8 +119,11 @@ __all__ = [
     "is_missing",
     "is_shared",
     "ls",
+    "map_file",
     "open",
+    "receive_descriptor",
     "record",
+    "report_copies",
     "save",
     "share",
     "uint16",
