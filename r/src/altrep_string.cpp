@@ -4,7 +4,7 @@
 //
 // data1: string_state. data2: pair of the region's pointer and the cache, a character vector:
 //   - flat: as long as the view; elements not made yet are "" (the blank string is cheap to make again);
-//   - coded: the dictionary, complete.
+//   - coded: the dictionary, complete; for codes of one byte without a bitmap, the string of each of the 256 bytes.
 #include <algorithm>
 #include <cstring>
 
@@ -17,11 +17,18 @@ namespace {
 
 R_altrep_class_t string_class;
 
+// How an element is found; R asks a million times in a row, so it is decided once.
+enum class reading : std::uint8_t {
+  unprepared = 0,
+  flat,      // in the cache, or made now
+  coded,     // by its code in the cache
+  by_byte,   // the same with 256 strings in the cache, so that no code needs a check
+  complete,  // flat, and every element is made: the cache is the truth
+};
+
 struct string_state {
   view_state view;
-  bool ready;            // the fields below are set
-  bool coded;            // the cache is the dictionary
-  bool complete;         // flat, and every element is made: the cache is the truth
+  reading how;           // unless unprepared, the fields below are set
   bool pointer_given;    // somebody may have written to the cache
   bool wide_offsets;
   bool signed_codes;
@@ -115,7 +122,7 @@ void prepare(SEXP x) {
       s->bytes = l.bytes;
       s->validity = l.validity;
       s->encodings = l.encodings;
-      s->ready = true;
+      s->how = reading::flat;
       return R_NilValue;
     }
     node.check_codes();
@@ -128,15 +135,23 @@ void prepare(SEXP x) {
     s->code_base = node.code_base();
     s->validity = node.validity();
     s->values = values;
+    const bool by_byte = s->code_bytes == 1 && !s->validity;
     r_call([=] {
       SEXP cache = PROTECT(Rf_allocVector(STRSXP, values));
       for (R_xlen_t i = 0; i < values; ++i) SET_STRING_ELT(cache, i, make_text(l, i));
+      if (by_byte) {
+        SEXP all = PROTECT(Rf_allocVector(STRSXP, 256));
+        for (int byte = 0; byte < 256; ++byte) {
+          const R_xlen_t code = (s->signed_codes ? static_cast<std::int8_t>(byte) : byte) - s->code_base;
+          SET_STRING_ELT(all, byte, code < 0 || code >= values ? NA_STRING : STRING_ELT(cache, code));
+        }
+        cache = all;
+      }
       set_cache(x, cache);
-      UNPROTECT(1);
+      UNPROTECT(by_byte ? 2 : 1);
       return R_NilValue;
     });
-    s->coded = true;
-    s->ready = true;
+    s->how = by_byte ? reading::by_byte : reading::coded;
     return R_NilValue;
   });
 }
@@ -147,16 +162,18 @@ inline SEXP fresh_text(const string_state* s, R_xlen_t i) {
 }
 
 inline SEXP coded_text(const string_state* s, R_xlen_t i) {
+  if (s->how == reading::by_byte) return s->cache[std::to_integer<std::uint8_t>(s->codes[i])];
   if (s->validity && !(s->validity[i / 8] >> (i % 8) & 1)) return NA_STRING;
   const R_xlen_t code = code_at(s, i) - s->code_base;
   return code < 0 || code >= s->values ? NA_STRING : s->cache[code];
 }
 
-SEXP element(SEXP x, R_xlen_t i) {
+// Kept out of `element`, whose short ways would pay for its registers at every call.
+[[gnu::noinline]] SEXP other_element(SEXP x, R_xlen_t i) {
   string_state* s = strings_of(x);
-  if (s->complete) return s->cache[i];
-  if (!s->ready) prepare(x);
-  if (s->coded) return coded_text(s, i);
+  if (s->how == reading::unprepared) prepare(x);
+  if (s->how == reading::complete) return s->cache[i];
+  if (s->how != reading::flat) return coded_text(s, i);
   if (!s->cache) {
     SEXP cache = PROTECT(Rf_allocVector(STRSXP, s->view.length));
     set_cache(x, cache);
@@ -169,22 +186,30 @@ SEXP element(SEXP x, R_xlen_t i) {
   return item;
 }
 
+SEXP element(SEXP x, R_xlen_t i) {
+  if (x == last_asked) {
+    const string_state* s = last_state;
+    if (s->how == reading::by_byte) return s->cache[std::to_integer<std::uint8_t>(s->codes[i])];
+    if (s->how == reading::complete) return s->cache[i];
+  }
+  return other_element(x, i);
+}
+
 // Makes every element; from then on the cache is an ordinary character vector.
 void expand(SEXP x) {
   string_state* s = strings_of(x);
-  if (s->complete) return;
-  if (!s->ready) prepare(x);
-  if (!s->coded) {
+  if (s->how == reading::complete) return;
+  if (s->how == reading::unprepared) prepare(x);
+  if (s->how == reading::flat) {
     for (R_xlen_t i = 0; i < s->view.length; ++i) element(x, i);
     if (!s->cache) set_cache(x, Rf_allocVector(STRSXP, s->view.length));
   } else {
     SEXP flat = PROTECT(Rf_allocVector(STRSXP, s->view.length));
     for (R_xlen_t i = 0; i < s->view.length; ++i) SET_STRING_ELT(flat, i, coded_text(s, i));
     set_cache(x, flat);
-    s->coded = false;
     UNPROTECT(1);
   }
-  s->complete = true;
+  s->how = reading::complete;
 }
 
 void* data_pointer(SEXP x, Rboolean writable) {
@@ -196,7 +221,7 @@ void* data_pointer(SEXP x, Rboolean writable) {
 
 const void* data_pointer_or_null(SEXP x) {
   const string_state* s = strings_of(x);
-  return s->complete ? s->cache : nullptr;
+  return s->how == reading::complete ? s->cache : nullptr;
 }
 
 void set_element(SEXP x, R_xlen_t i, SEXP item) {
@@ -208,10 +233,10 @@ void set_element(SEXP x, R_xlen_t i, SEXP item) {
 SEXP extract_subset(SEXP x, SEXP index, SEXP) {
   if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
   string_state* s = strings_of(x);
-  if (!s->ready) prepare(x);
+  if (s->how == reading::unprepared) prepare(x);
   const R_xlen_t n = XLENGTH(index);
   // A few elements of a vector that nobody has read yet are not worth a cache of its whole length.
-  const bool straight = !s->coded && !s->cache && n < s->view.length / 8;
+  const bool straight = s->how == reading::flat && !s->cache && n < s->view.length / 8;
   SEXP result = PROTECT(Rf_allocVector(STRSXP, n));
   for_each_index(index, s->view.length, [=](R_xlen_t k, R_xlen_t i) {
     SET_STRING_ELT(result, k, i < 0 ? NA_STRING : straight ? fresh_text(s, i) : element(x, i));

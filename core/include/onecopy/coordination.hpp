@@ -71,7 +71,7 @@ struct barrier_state {
   std::uint32_t parties = 0;
   std::uint32_t round = 1;      // waiters sleep on it
   std::uint32_t broken = 0;     // 1: until reset()
-  std::uint32_t broken_in = 0;  // the round that was broken off last
+  std::uint32_t broken_rounds = 0;  // bit i: the last round that is i modulo 32 was broken off
   std::uint64_t reserved[5] = {};
   party members[party_slots] = {};
 };

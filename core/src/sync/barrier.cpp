@@ -17,6 +17,9 @@ constexpr std::uint64_t arrival_of(std::uint32_t round, std::uint32_t count) noe
   return std::uint64_t{round} << 32 | count;
 }
 
+// A waiter may wake when later rounds are over, too, so more than the last one's end is kept.
+constexpr std::uint32_t bit_of(std::uint32_t round) noexcept { return std::uint32_t{1} << (round % 32); }
+
 }  // namespace
 
 barrier_state barrier::for_parties(std::uint32_t parties) {
@@ -60,7 +63,7 @@ bool barrier::somebody_died() const noexcept {
 
 void barrier::break_off() noexcept {
   std::atomic_ref round(state_->round);
-  std::atomic_ref(state_->broken_in).store(round.load());
+  std::atomic_ref(state_->broken_rounds).fetch_or(bit_of(round.load()));
   std::atomic_ref(state_->broken).store(1);
   round.fetch_add(1);
 }
@@ -85,6 +88,7 @@ wait_result barrier::wait(const waiting& how_long) {
     const std::uint64_t before = arrival.load();
     arrival.store(arrival_of(my_round, round_of(before) == my_round ? count_of(before) + 1 : 1));
     if (arrived() >= state_->parties) {
+      std::atomic_ref(state_->broken_rounds).fetch_and(~bit_of(my_round));
       round.fetch_add(1);
       inside.leave();
       os::futex_wake(&state_->round, os::everyone);
@@ -110,7 +114,7 @@ wait_result barrier::wait(const waiting& how_long) {
     }
     return *over;
   }
-  const bool broken_off = std::atomic_ref(state_->broken_in).load() == my_round;
+  const bool broken_off = (std::atomic_ref(state_->broken_rounds).load() & bit_of(my_round)) != 0;
   return broken_off ? wait_result::broken : wait_result::done;
 }
 

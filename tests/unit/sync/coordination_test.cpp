@@ -248,6 +248,17 @@ TEST_F(Barrier, ResettingTellsThoseWhoWait) {
   EXPECT_FALSE(line.is_broken());
 }
 
+TEST_F(Barrier, WhoWakesLateIsStillToldHowTheRoundEnded) {
+  barrier line = make(2);
+  test::forked other([&] { return line.wait({.seconds = 20}) == wait_result::broken ? 0 : 1; });
+  while (line.waiting_now() != 1) usleep(200);
+  other.send(SIGSTOP);
+  line.reset();  // ends its round
+  line.reset();  // and that of nobody
+  other.send(SIGCONT);
+  EXPECT_EQ(other.wait(), 0);
+}
+
 TEST_F(Coordination, ACounterLosesNothing) {
   counter hits(memory.place<counter_state>(0), memory.who());
   std::vector<test::forked> all;
