@@ -23,6 +23,16 @@ from ._fields import (
     uint32,
     uint64,
 )
+from ._lazy import (
+    LazyEntry,
+    LazyUsage,
+    lazy,
+    lazy_binary,
+    lazy_budget,
+    lazy_sequence,
+    lazy_usage,
+)
+from ._lazy_array import LazyArray, LazyCounters
 from ._missing import is_missing
 from ._opaque import Opaque
 from ._place import by_value
@@ -73,6 +83,10 @@ __all__ = [
     "FixedStr",
     "Interrupted",
     "InvalidArgument",
+    "LazyArray",
+    "LazyCounters",
+    "LazyEntry",
+    "LazyUsage",
     "Listener",
     "Lock",
     "Message",
@@ -118,6 +132,11 @@ __all__ = [
     "int8",
     "is_missing",
     "is_shared",
+    "lazy",
+    "lazy_binary",
+    "lazy_budget",
+    "lazy_sequence",
+    "lazy_usage",
     "ls",
     "map_file",
     "open",

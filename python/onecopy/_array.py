@@ -136,6 +136,8 @@ def view_of(region: Any, offset: int, shape: Any, dtype: Any, strides: Any = Non
             order: Any = "C") -> NDArray[Any]:
     """A view of the region. Raises Corrupt when it would reach outside."""
     try:
+        if offset < 0:  # NumPy doesn't look
+            raise ValueError("it begins before the memory")
         dtype = np.dtype(dtype)
         if dtype.hasobject:
             raise ValueError("a dtype with Python objects can't be shared")

@@ -19,6 +19,7 @@ from ._arrow_buffers import arrow_is_shared
 from ._coded_strings import CodedStringArray
 from ._columns import read_column, write_column
 from ._core import Node, Writer
+from ._lazy_array import LazyArray, as_lazy, memory_of
 from ._opaque import read_pickled, write_pickled
 from ._place import owner_of, pickling_by_value
 from .errors import Corrupt
@@ -110,6 +111,8 @@ def _reduce(obj: Any) -> Any:
 def _shared_view(values: Any) -> Any:
     """The same array, but with its parts in shared memory as SharedArrays, which pickle as handles."""
     if isinstance(values, np.ndarray):
+        if type(values) is np.ndarray and memory_of(values) is not None:
+            return as_lazy(values)
         return values.view(SharedArray) if type(values) is np.ndarray and owner_of(values) is not None else values
     inner = getattr(values, "_ndarray", None)
     if inner is not None:
@@ -155,10 +158,10 @@ def frame_of(kind: type, blocks: Any, axes: list[Any], name: Any, attrs: dict[An
 def _plain_view(values: Any) -> Any:
     """The other way round: pandas and its users expect plain ndarrays inside frames."""
     if isinstance(values, np.ndarray):
-        return values.view(np.ndarray) if type(values) is SharedArray else values
+        return values.view(np.ndarray) if type(values) in (SharedArray, LazyArray) else values
     inner = getattr(values, "_ndarray", None)
     if inner is not None:
-        return values._from_backing_data(_plain_view(inner)) if type(inner) is SharedArray else values
+        return values._from_backing_data(_plain_view(inner)) if type(inner) in (SharedArray, LazyArray) else values
     data, mask = getattr(values, "_data", None), getattr(values, "_mask", None)
     if type(data) is SharedArray or type(mask) is SharedArray:
         return type(values)(_plain_view(data), _plain_view(mask))

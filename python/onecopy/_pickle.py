@@ -27,6 +27,16 @@ def array_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strid
         return MissingArray(reason, handle, tuple(shape), np.dtype(dtype), offset, strides)
 
 
+def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None) -> Any:
+    """A lazy array, or a part of one, at `offset` of its memory."""
+    from . import _lazy_array
+
+    try:
+        return _lazy_array.view_of(_core.attach_lazy(handle, False), offset, shape, dtype, strides)
+    except Error as reason:
+        return MissingArray(reason, handle, tuple(shape), np.dtype(dtype), offset, strides)
+
+
 def object_at(handle: str) -> Any:
     """Any object."""
     try:

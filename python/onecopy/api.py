@@ -14,6 +14,7 @@ from ._containers import node_of, shared_form
 from ._core import Node, Region, Writer
 from ._decode import load, table_library
 from ._encode import write
+from ._lazy_array import memory_of
 from ._opaque import pickles_allowed, write_pickled
 from ._place import noted_node, owner_of
 from .errors import InvalidArgument, NotFound, WrongType
@@ -100,10 +101,20 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
     if handle is not None:
         if not isinstance(handle, str):
             raise WrongType("attach a shared object", f"a handle is a str, not {type(handle).__name__}")
+        if _core.is_lazy(handle):
+            return _attach_lazy(handle, writable)
         node = _core.attach(handle)
     else:
         node = _core.attach_name(cast(str, name))
     return _loaded(node, tables, writable)
+
+
+def _attach_lazy(handle: str, writable: str | None) -> Any:
+    from ._lazy_array import array_over
+
+    if writable not in (None, "private"):
+        raise InvalidArgument("attach a lazy object", f"writable={writable!r} is not known", 'Use "private"')
+    return array_over(_core.attach_lazy(handle, writable == "private"))
 
 
 def _loaded(node: Node, tables: str, writable: str | None = None) -> Any:
@@ -163,6 +174,11 @@ def handle(obj: Any, *, lease: float | None = None) -> str:
     Raises:
         WrongType: the object is not shared, is a part of a shared object, or was changed since.
     """
+    memory = memory_of(obj) if isinstance(obj, np.ndarray) else None
+    if memory is not None:
+        if obj.nbytes != memory.size or not obj.flags.c_contiguous:
+            raise WrongType("make a handle", "this is a part of a lazy array", "Pickle it: that sends handle and place")
+        return memory.handle(-1.0 if lease is None else lease)
     node = shared_node(obj)
     if node is None:
         if is_shared(obj):
@@ -175,7 +191,7 @@ def handle(obj: Any, *, lease: float | None = None) -> str:
 def is_shared(obj: Any) -> bool:
     """True if the memory of ``obj`` is shared, wholly or (for containers and tables) in any part of it."""
     if isinstance(obj, (np.ndarray, memoryview)):
-        return owner_of(obj) is not None
+        return owner_of(obj) is not None or memory_of(obj) is not None
     if shared_node(obj) is not None:
         return True
     if isinstance(obj, (list, tuple, set, frozenset)):
@@ -193,8 +209,10 @@ def is_shared(obj: Any) -> bool:
 
 
 def _block_is_shared(values: Any) -> bool:
+    if getattr(values, "is_lazy", False):
+        return True
     for part in (values, *(getattr(values, name, None) for name in ("_ndarray", "_data", "_codes"))):
-        if isinstance(part, np.ndarray) and owner_of(part) is not None:
+        if isinstance(part, np.ndarray) and is_shared(part):
             return True
     held = getattr(values, "_coded", None)
     if held is None:
@@ -294,7 +312,7 @@ def empty(shape: int | tuple[int, ...], dtype: Any = "f8", *, mutable: bool = Tr
 def exists(handle: str | None = None, *, name: str | None = None) -> bool:
     """True if ``attach`` would find the object now."""
     if handle is not None:
-        return _core.exists(handle)
+        return _core.exists(handle) or _core.is_lazy(handle)
     return _core.find_name(cast(str, name)) is not None
 
 

@@ -22,6 +22,7 @@ void bind_writer(nb::module_& m);
 void bind_store(nb::module_& m);
 void bind_snapshot(nb::module_& m);
 void bind_transport(nb::module_& m);
+void bind_lazy(nb::module_& m);
 
 // A writer and everything it borrows until it has published: Python objects, and numbers made on the way.
 struct tree_writer {

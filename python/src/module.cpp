@@ -17,6 +17,7 @@ NB_MODULE(_core, m) {
   bind_record(m);
   bind_sync(m);
   bind_transport(m);
+  bind_lazy(m);
   m.attr("version") = ONECOPY_VERSION;
   m.attr("note_name") = note_name;
 }

@@ -15,6 +15,10 @@ import pytest
 
 _STORE = tempfile.mkdtemp(prefix="onecopy-pytest-", dir="/dev/shm")
 os.environ["ONECOPY_DIR"] = _STORE
+# Lazy objects of tests are small; a budget of half the machine would hide what eviction does.
+os.environ.setdefault("ONECOPY_LAZY_BUDGET", "256M")
+if "ONECOPY_BUILD" in os.environ:
+    os.environ.setdefault("ONECOPY_PAGER", os.path.join(os.environ["ONECOPY_BUILD"], "pager", "onecopy-pager"))
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_STORE, ignore_errors=True)

@@ -331,3 +331,11 @@ def test_errors_say_what_to_do():
         assert (info.value.tried, info.value.remedy, info.value.os_error) == ("try", "remedy", 28)
         again = pickle.loads(pickle.dumps(info.value))
         assert type(again) is type(info.value) and again.happened == "happen"
+
+
+def test_a_tampered_pickle_reaches_nothing_outside() -> None:
+    from onecopy._pickle import array_at
+
+    x = onecopy.share(np.arange(10.0))
+    for offset, shape, strides in [(-8, (1,), None), (0, (10**6,), None), (0, (100,), (10**6,))]:
+        assert onecopy.is_missing(array_at(onecopy.handle(x), offset, shape, "f8", strides))

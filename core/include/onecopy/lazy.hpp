@@ -60,7 +60,7 @@ struct lazy_options {
   // Every process may write, and every process sees the writes. Written chunks are kept on disk when memory is needed
   // (ONECOPY_SPILL, default /var/tmp). Otherwise writes are private to the process that makes them.
   bool writable = false;
-  // With writable: changed chunks are written to the source (binary_file only) instead.
+  // With writable: changed chunks are written to the source (binary_file, or a program that can save) instead.
   bool write_back = false;
   // For bindings: kept with the object, given back by note().
   std::string note;
@@ -196,6 +196,9 @@ class lazy_runner {
   // Elements [first, first + out.size() / size_of(type)) into `out`, which is zeros before. What it throws
   // (std::exception) becomes the error of the touch.
   virtual void fill(const object& which, std::uint64_t first, std::span<std::byte> out) = 0;
+  // With lazy_options::write_back: changed elements, beginning with `first`, to where they came from. They stay in
+  // memory if it throws, and are saved again later. Unless it is overridden, it throws.
+  virtual void save(const object& which, std::uint64_t first, std::span<const std::byte> changed);
   // The object is gone: forget what was kept for it.
   virtual void forget(const object_id&) {}
   // Answers requests until the pager ends it. Returns the process's exit status. Only in a process that the pager has

@@ -137,50 +137,71 @@ class program_source final : public source {
   ~program_source() override { pool_->forget(context_.id); }
 
   status fill(std::uint64_t first, std::span<std::byte> out) override {
-    const std::uint64_t at_once = staging_bytes / context_.item_bytes;
-    std::uint64_t left = out.size() / context_.item_bytes;
-    while (left > 0) {
-      const std::uint64_t some = std::min(left, at_once);
-      if (auto ok = ask(first, out.first(some * context_.item_bytes)); !ok) return ok;
-      first += some;
-      left -= some;
-      out = out.subspan(some * context_.item_bytes);
+    return in_parts(first, {.what = runner_ask::fill, .bytes = out.size(), .out = out.data()});
+  }
+
+  status write_back(std::uint64_t first, std::span<const std::byte> changed) override {
+    return in_parts(first, {.what = runner_ask::save, .bytes = changed.size(), .in = changed.data()});
+  }
+
+ private:
+  // What a runner is asked for: to fill `out`, or to save `in`.
+  struct work {
+    runner_ask what{};
+    std::uint64_t bytes = 0;
+    std::byte* out = nullptr;
+    const std::byte* in = nullptr;
+
+    work part(std::uint64_t offset, std::uint64_t size) const {
+      return {what, size, out ? out + offset : nullptr, in ? in + offset : nullptr};
+    }
+  };
+
+  // As much at once as the staging buffer holds.
+  status in_parts(std::uint64_t first, const work& whole) {
+    const std::uint64_t at_once = staging_bytes / context_.item_bytes * context_.item_bytes;
+    for (std::uint64_t offset = 0; offset < whole.bytes; offset += at_once) {
+      const auto part = whole.part(offset, std::min(at_once, whole.bytes - offset));
+      if (auto ok = ask(first + offset / context_.item_bytes, part); !ok) return ok;
     }
     return done();
   }
 
- private:
-  failure describe(std::uint64_t first, std::size_t bytes, error_kind kind, std::string happened,
+  failure describe(std::uint64_t first, const work& of, error_kind kind, std::string happened,
                    std::string remedy = {}) const {
-    const std::uint64_t last = first + bytes / context_.item_bytes;
-    return {kind, "fill elements " + std::to_string(first) + " to " + std::to_string(last - 1) + " of " + description_,
+    const std::uint64_t last = first + of.bytes / context_.item_bytes;
+    return {kind,
+            std::string(of.what == runner_ask::fill ? "fill" : "save") + " elements " + std::to_string(first) + " to " +
+                std::to_string(last - 1) + " of " + description_,
             std::move(happened), std::move(remedy)};
   }
 
-  status ask(std::uint64_t first, std::span<std::byte> out) {
+  status ask(std::uint64_t first, const work& job) {
     const auto until = os::deadline::in(context_.deadline_seconds);
     auto taken = pool_->take(context_.id, until);
-    if (!taken) return describe(first, out.size(), taken.reason().kind, taken.reason().tried + ": " +
+    if (!taken) return describe(first, job, taken.reason().kind, taken.reason().tried + ": " +
                                 taken.reason().happened, taken.reason().remedy);
-    auto answer = talk(**taken, first, out, until);
+    auto answer = talk(**taken, first, job, until);
     // A runner that failed to answer is not used again; one that answered with an error is fine.
     const bool usable = answer.ok();
     if (!usable) taken->reset();
     pool_->give_back(usable ? *std::move(taken) : nullptr);
     if (!usable) return answer.reason();
     if (answer->failed != 0)
-      return describe(first, out.size(), error_kind::system, answer->message, "The vector can be used again: what "
-                      "failed is tried again when it is touched");
+      return describe(first, job, error_kind::system, answer->message,
+                      job.what == runner_ask::fill
+                          ? "The vector can be used again: what failed is tried again when it is touched"
+                          : "The changes stay in memory and are saved again later");
     return done();
   }
 
-  result<runner_reply> talk(runner& with, std::uint64_t first, std::span<std::byte> out, const os::deadline& until) {
+  result<runner_reply> talk(runner& with, std::uint64_t first, const work& job, const os::deadline& until) {
     const auto ended = [&](const failure& why) {
       std::string ending;
       with.socket.reset();
       if (!os::reap_by(with.process, os::deadline::in(1), &ending)) ending = why.happened;
       else with.process = -1;
-      return describe(first, out.size(), error_kind::peer_closed, "the process that runs its function " + ending,
+      return describe(first, job, error_kind::peer_closed, "the process that runs its function " + ending,
                       "Look at what the function does; it is started again at the next touch");
     };
     runner_request what{.what = runner_ask::define, .type = static_cast<std::uint32_t>(context_.type),
@@ -194,16 +215,17 @@ class program_source final : public source {
       if (auto ok = send(with.socket.get(), what, memory->get()); !ok) return ended(ok.reason());
       with.defined.insert(context_.id);
     }
-    what.what = runner_ask::fill;
+    what.what = job.what;
     what.first = first;
-    what.wanted = out.size() / context_.item_bytes;
-    std::memset(with.staging.data(), 0, out.size());
+    what.wanted = job.bytes / context_.item_bytes;
+    if (job.in != nullptr) std::memcpy(with.staging.data(), job.in, job.bytes);
+    else std::memset(with.staging.data(), 0, job.bytes);
     if (auto ok = send(with.socket.get(), what); !ok) return ended(ok.reason());
     runner_reply reply{};
     auto got = os::receive_message(with.socket.get(), std::as_writable_bytes(std::span(&reply, 1)), until, 0);
     if (!got && got.reason().kind == error_kind::timeout) {
       os::kill_child(with.process);
-      return describe(first, out.size(), error_kind::timeout,
+      return describe(first, job, error_kind::timeout,
                       "its function didn't return within " + std::to_string(context_.deadline_seconds) + " seconds",
                       "Allow more time (deadline), or smaller chunks; the process that ran it was ended");
     }
@@ -211,7 +233,7 @@ class program_source final : public source {
     if (got->end || got->size != sizeof reply)
       return ended(failure{error_kind::peer_closed, "", "closed its connection", ""});
     reply.message[sizeof reply.message - 1] = 0;
-    if (reply.failed == 0) std::memcpy(out.data(), with.staging.data(), out.size());
+    if (reply.failed == 0 && job.out != nullptr) std::memcpy(job.out, with.staging.data(), job.bytes);
     return reply;
   }
 

@@ -13,6 +13,7 @@ enum class runner_ask : std::uint32_t {
   define,     // with the payload, a memfd of payload_bytes; no reply
   fill,       // elements into the staging buffer; replied to
   forget,     // no reply
+  save,       // elements from the staging buffer, to where they came from; replied to
 };
 
 struct runner_request {

@@ -11,6 +11,11 @@
 
 namespace onecopy {
 
+void lazy_runner::save(const object&, std::uint64_t, std::span<const std::byte>) {
+  throw error(error_kind::unsupported, "write a lazy vector back", "its function only fills it",
+              "Make it with a function that saves, or without write_back");
+}
+
 int lazy_runner::serve() {
   using namespace pager;
   if (!os::kind_of_socket(runner_descriptor))
@@ -39,13 +44,15 @@ int lazy_runner::serve() {
     } else if (what.what == runner_ask::forget) {
       known.erase(id);
       forget(id);
-    } else if (what.what == runner_ask::fill) {
+    } else if (what.what == runner_ask::fill || what.what == runner_ask::save) {
       runner_reply reply{};
       const auto found = known.find(id);
       const std::uint64_t bytes = what.wanted * what.item_bytes;
       if (found == known.end() || staging.data() == nullptr || bytes > staging_bytes) return 6;
       try {
-        fill(found->second, what.first, {staging.data(), static_cast<std::size_t>(bytes)});
+        const std::span<std::byte> elements(staging.data(), static_cast<std::size_t>(bytes));
+        if (what.what == runner_ask::fill) fill(found->second, what.first, elements);
+        else save(found->second, what.first, elements);
       } catch (const std::exception& e) {
         reply.failed = 1;
         std::strncpy(reply.message, e.what(), sizeof reply.message - 1);
