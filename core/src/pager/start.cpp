@@ -28,7 +28,9 @@ std::string find_program() {
   if (const auto slash = library.rfind('/'); slash != std::string::npos) {
     const std::string folder = library.substr(0, slash);
     for (const char* place : {"/onecopy-pager", "/../bin/onecopy-pager", "/../libexec/onecopy/onecopy-pager",
-                              "/../pager/onecopy-pager"})
+                              "/../pager/onecopy-pager",
+                              // An R package that links to the core statically: libs/ of its neighbour.
+                              "/../../onecopy/libs/onecopy-pager"})
       if (os::is_executable(folder + place)) return folder + place;
   }
   std::string path = os::environment("PATH");
