@@ -33,6 +33,8 @@ from ._lazy import (
     lazy_usage,
 )
 from ._lazy_array import LazyArray, LazyCounters
+from ._lazy_strings import LazyStrings
+from ._lazy_tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
 from ._missing import is_missing
 from ._opaque import Opaque
 from ._place import by_value
@@ -86,6 +88,7 @@ __all__ = [
     "LazyArray",
     "LazyCounters",
     "LazyEntry",
+    "LazyStrings",
     "LazyUsage",
     "Listener",
     "Lock",
@@ -135,6 +138,10 @@ __all__ = [
     "lazy",
     "lazy_binary",
     "lazy_budget",
+    "lazy_compressed",
+    "lazy_csv",
+    "lazy_lines",
+    "lazy_parquet",
     "lazy_sequence",
     "lazy_usage",
     "ls",

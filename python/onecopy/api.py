@@ -110,11 +110,13 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
 
 
 def _attach_lazy(handle: str, writable: str | None) -> Any:
-    from ._lazy_array import array_over
+    from ._lazy_array import array_over, form_of
+    from ._lazy_strings import LazyStrings
 
     if writable not in (None, "private"):
         raise InvalidArgument("attach a lazy object", f"writable={writable!r} is not known", 'Use "private"')
-    return array_over(_core.attach_lazy(handle, writable == "private"))
+    memory = _core.attach_lazy(handle, writable == "private")
+    return LazyStrings(array_over(memory)) if form_of(memory)[2].get("strings") else array_over(memory)
 
 
 def _loaded(node: Node, tables: str, writable: str | None = None) -> Any:
@@ -174,6 +176,7 @@ def handle(obj: Any, *, lease: float | None = None) -> str:
     Raises:
         WrongType: the object is not shared, is a part of a shared object, or was changed since.
     """
+    obj = getattr(obj, "storage", obj)  # a lazy column of strings
     memory = memory_of(obj) if isinstance(obj, np.ndarray) else None
     if memory is not None:
         if obj.nbytes != memory.size or not obj.flags.c_contiguous:
