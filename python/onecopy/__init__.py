@@ -33,6 +33,7 @@ from ._lazy import (
     lazy_usage,
 )
 from ._lazy_array import LazyArray, LazyCounters
+from ._lazy_sql import lazy_sql
 from ._lazy_strings import LazyStrings
 from ._lazy_tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
 from ._missing import is_missing
@@ -143,6 +144,7 @@ __all__ = [
     "lazy_lines",
     "lazy_parquet",
     "lazy_sequence",
+    "lazy_sql",
     "lazy_usage",
     "ls",
     "map_file",
