@@ -25,6 +25,7 @@
 #' @export
 sharedHandle <- function(x, lease = -1) {
   if (!is.numeric(lease) || length(lease) != 1L || is.na(lease)) stop("`lease` must be one number.", call. = FALSE)
+  if (is.lazy(x)) return(.Call(oc_lazy_handle, x, lease))
   h <- .Call(oc_handle, x, lease)
   if (!is.null(h)) return(h)
   if (is.atomic(x)) stop(not_shared_error())
@@ -83,6 +84,10 @@ same_list <- function(x, y) {
 attachShared <- function(handle = NULL, name = NULL, path = NULL, ...) {
   if (is.null(handle) + is.null(name) + is.null(path) != 2L) {
     stop("Give one of `handle`, `name` and `path`.", call. = FALSE)
+  }
+  if (!is.null(handle)) {
+    lazy <- .Call(oc_lazy_attach, handle)
+    if (!is.null(lazy)) return(lazy)
   }
   settings <- list(minLength = package_options$minLength)
   if (...length()) settings <- attach_settings(settings, list(...))

@@ -1,4 +1,5 @@
 #include "api.hpp"
+#include "lazy.hpp"
 #include "view.hpp"
 
 #include <R_ext/Rdynload.h>
@@ -51,6 +52,19 @@ const R_CallMethodDef calls[] = {
     {"oc_send", address(oc_send), 4},
     {"oc_receive", address(oc_receive), 2},
     {"oc_map_file", address(oc_map_file), 5},
+    {"oc_lazy_make", address(oc_lazy_make), 5},
+    {"oc_lazy_attach", address(oc_lazy_attach), 1},
+    {"oc_lazy_handle", address(oc_lazy_handle), 2},
+    {"oc_lazy_is", address(oc_lazy_is), 1},
+    {"oc_lazy_read", address(oc_lazy_read), 3},
+    {"oc_lazy_range", address(oc_lazy_range), 4},
+    {"oc_lazy_kept", address(oc_lazy_kept), 1},
+    {"oc_lazy_bare", address(oc_lazy_bare), 1},
+    {"oc_lazy_status", address(oc_lazy_status), 1},
+    {"oc_lazy_budget", address(oc_lazy_budget), 1},
+    {"oc_lazy_depth", address(oc_lazy_depth), 1},
+    {"oc_lazy_pager", address(oc_lazy_pager), 1},
+    {"oc_lazy_serve", address(oc_lazy_serve), 1},
     {nullptr, nullptr, 0},
 };
 
@@ -65,4 +79,5 @@ extern "C" attribute_visible void R_init_onecopy(DllInfo* dll) {
   ocr::register_string_class(dll);
   ocr::register_list_class(dll);
   ocr::register_gone_classes(dll);
+  ocr::register_lazy_classes(dll);
 }

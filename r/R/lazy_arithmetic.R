@@ -1,0 +1,232 @@
+#' Arithmetic on lazy vectors
+#'
+#' `+ - * / ^ %% %/%`, comparisons, `& | !`, `is.na()`, mathematical functions of one element, `round()`, `signif()`,
+#' `log()`,
+#' `as.integer()` and its kin, `c()`, `rev()` and `x[i]` with more than 65,536 positions give lazy vectors: nothing is
+#' computed before it is touched, and an expression of any depth stores no intermediate result. R itself computes each
+#' part, in the process that the pager keeps for functions, so types, recycling, `NA` and overflow are R's own.
+#'
+#' `sum()`, `prod()`, `range()`, `min()`, `max()`, `any()`, `all()`, `mean()`, and `lazyReduce()` read block by block
+#' in this process:
+#' the intermediate result of `sum(x + y > 0)` is never in memory. Sums of doubles are added block by block, so the
+#' last
+#' digits may differ from those of `sum()` over an ordinary vector. `cumsum()` and its kin compute an ordinary vector.
+#' `x[i]` with a lazy logical `i` gives an ordinary vector of what was selected.
+#'
+#' @param x A lazy vector.
+#' @param map A function of one ordinary vector: a block of elements.
+#' @param reduce A function of two results of `map`, giving one.
+#' @param block Elements in a block.
+#' @return `lazyReduce()`: what `reduce` makes of all blocks, first to last.
+#' @examples
+#' x <- lazySequence(0, 1, 1e7)
+#' sum(x * 2 > 1e7)
+#' lazyReduce(x, function(b) tabulate(b %% 3 + 1, 3), `+`)
+#' @name lazyArithmetic
+#' @export
+lazyReduce <- function(x, map, reduce, block = 131072) {
+  node <- lazy_node(x)
+  n <- lazy_length(node)
+  if (n == 0) return(map(lazy_empty(node)))
+  result <- NULL
+  for (first in seq(1, n, by = block)) {
+    part <- map(lazy_part(node, first, min(n, first + block - 1)))
+    result <- if (first == 1) part else reduce(result, part)
+  }
+  result
+}
+
+lazy_long <- 65536
+
+# A node is a lazy vector without attributes, an ordinary vector, or a list of class lazy_node: op, args, length, extra.
+lazy_node <- function(x) {
+  if (!is.lazy(x)) return(as.vector(x))
+  kept <- .Call(oc_lazy_kept, x)
+  if (inherits(kept, "lazy_node")) kept else .Call(oc_lazy_bare, x)
+}
+lazy_length <- function(node) if (inherits(node, "lazy_node")) node$length else length(node)
+
+# An empty vector of the node's type.
+lazy_empty <- function(node) if (inherits(node, "lazy_node")) vector(node$mode, 0L) else vector(typeof(node), 0L)
+
+lazy_expression <- function(op, args, length, attributes = NULL, extra = list()) {
+  node <- structure(list(op = op, args = args, length = length, extra = extra, mode = NULL), class = "lazy_node")
+  node$mode <- typeof(lazy_apply(node, lapply(args, lazy_empty)))
+  if (!node$mode %in% c("logical", "integer", "double", "complex", "raw"))
+    stop("lazy vectors can't be combined with a ", node$mode, " vector", call. = FALSE)
+  made <- lazy_program(if (node$mode == "double") "numeric" else node$mode, length,
+                       list(node = node, mode = node$mode), node, 65536, 60, FALSE,
+                       paste0("the expression ", op))
+  if (!is.null(attributes$dim)) dim(made) <- attributes$dim
+  made
+}
+
+lazy_apply <- function(node, values) switch(node$op,
+  `[` = values[[1L]], c = do.call(c, values), do.call(node$op, c(values, node$extra)))
+
+# Elements first to last of a node, as an ordinary vector.
+lazy_part <- function(node, first, last) {
+  if (!inherits(node, "lazy_node")) {
+    if (is.lazy(node)) return(.Call(oc_lazy_read, node, first, last))
+    return(node[first:last])
+  }
+  if (node$op == "[") return(lazy_pick(node$args[[1L]], node$extra$index, first, last))
+  if (node$op == "c") return(lazy_joined(node, first, last))
+  suppressWarnings(lazy_apply(node, lapply(node$args, lazy_recycled, first, last)))
+}
+
+lazy_recycled <- function(arg, first, last) {
+  n <- lazy_length(arg)
+  if (n == 1) return(lazy_part(arg, 1, 1))
+  if (last <= n) return(lazy_part(arg, first, last))
+  parts <- list()
+  while (first <= last) {
+    from <- (first - 1) %% n + 1
+    to <- min(n, from + last - first)
+    parts[[length(parts) + 1L]] <- lazy_part(arg, from, to)
+    first <- first + to - from + 1
+  }
+  do.call(c, parts)
+}
+
+# Positions in the result that come from each argument of c().
+lazy_joined <- function(node, first, last) {
+  parts <- list(lazy_empty(node))
+  before <- 0
+  for (arg in node$args) {
+    n <- lazy_length(arg)
+    from <- max(first, before + 1)
+    to <- min(last, before + n)
+    if (from <= to) parts[[length(parts) + 1L]] <- lazy_part(arg, from - before, to - before)
+    before <- before + n
+  }
+  do.call(c, parts)
+}
+
+# index: positive whole numbers or NA, lazy, compact or ordinary. Close positions are read at once.
+lazy_pick <- function(arg, index, first, last) {
+  at <- lazy_part(lazy_node(index), first, last)
+  n <- lazy_length(arg)
+  out <- lazy_empty(arg)[rep(NA_integer_, length(at))]
+  good <- which(!is.na(at) & at >= 1 & at <= n)
+  if (!length(good)) return(out)
+  block <- floor((at[good] - 1) / 8192)
+  for (group in split(good, block)) {
+    low <- floor(min(at[group]))
+    out[group] <- lazy_part(arg, low, floor(max(at[group])))[floor(at[group]) - low + 1]
+  }
+  out
+}
+
+#' @exportS3Method
+Ops.lazyVector <- function(e1, e2) {
+  args <- if (missing(e2)) list(e1) else list(e1, e2)
+  for (arg in args)
+    if (!(is.numeric(arg) || is.logical(arg) || is.complex(arg) || is.raw(arg)) || (is.object(arg) && !is.lazy(arg)))
+      stop("lazy vectors can't be combined with ", class(arg)[1L], call. = FALSE)
+  lengths <- vapply(args, length, 1)
+  n <- if (any(lengths == 0)) 0 else max(lengths)
+  if (n > 0 && any(n %% lengths != 0))
+    warning("longer object length is not a multiple of shorter object length", call. = FALSE)
+  dims <- Filter(Negate(is.null), lapply(args, dim))
+  if (length(dims) == 2L && !identical(dims[[1L]], dims[[2L]])) stop("non-conformable arrays", call. = FALSE)
+  lazy_expression(.Generic, lapply(args, lazy_node), n, list(dim = if (length(dims)) dims[[1L]]))
+}
+
+#' @exportS3Method
+Math.lazyVector <- function(x, ...) {
+  if (startsWith(.Generic, "cum")) return(get(.Generic, baseenv())(as.vector(x)))
+  lazy_expression(.Generic, list(lazy_node(x)), length(x), list(dim = dim(x)), list(...))
+}
+
+#' @exportS3Method
+Summary.lazyVector <- function(..., na.rm = FALSE) {
+  f <- get(.Generic, baseenv())
+  parts <- lapply(list(...), function(x) {
+    if (!is.lazy(x)) return(f(x, na.rm = na.rm))
+    whole <- .Generic == "sum" && typeof(lazy_empty(lazy_node(x))) %in% c("integer", "logical")
+    # Counts of whole numbers are added as doubles, which hold them exactly, as R does in 64 bits.
+    map <- if (whole) function(b) sum(as.double(b), na.rm = na.rm)
+           else function(b) if (length(b)) suppressWarnings(f(b, na.rm = na.rm)) else f(b, na.rm = na.rm)
+    total <- lazyReduce(x, map, function(a, b) f(a, b))
+    if (!whole) return(total)
+    if (!is.na(total) && abs(total) > .Machine$integer.max) {
+      warning("integer overflow - use sum(as.numeric(.))", call. = FALSE)
+      return(NA_integer_)
+    }
+    as.integer(total)
+  })
+  if (length(parts) == 1L) parts[[1L]] else do.call(f, c(parts, list(na.rm = na.rm)))
+}
+
+#' @exportS3Method
+mean.lazyVector <- function(x, ..., na.rm = FALSE) {
+  both <- lazyReduce(x, function(b) {
+    if (na.rm) b <- b[!is.na(b)]
+    list(if (is.complex(b)) sum(b) else sum(as.double(b)), length(b))
+  }, function(a, b) list(a[[1L]] + b[[1L]], a[[2L]] + b[[2L]]))
+  both[[1L]] / both[[2L]]
+}
+
+#' @exportS3Method
+`[.lazyVector` <- function(x, i, ..., drop = TRUE) {
+  if (nargs() - (!missing(drop)) != 2L) return(NextMethod())
+  if (missing(i)) return(x)
+  if (is.logical(i) && length(i) == length(x) && length(x) > lazy_long) return(lazy_filter(x, i))
+  if (!is.numeric(i) || length(i) <= lazy_long || is.matrix(i) || lazy_least(i) < 1) return(NextMethod())
+  if (!is.lazy(i)) i <- as.vector(i)
+  lazy_expression("[", list(lazy_node(x)), length(i), extra = list(index = i))
+}
+
+lazy_least <- function(i) suppressWarnings(if (is.lazy(i)) min(i, na.rm = TRUE) else base::min(i, na.rm = TRUE))
+
+lazy_filter <- function(x, keep) {
+  node <- lazy_node(x)
+  keep <- lazy_node(keep)
+  n <- lazy_length(node)
+  do.call(c, lapply(seq(1, n, by = 131072), function(first) {
+    last <- min(n, first + 131071)
+    lazy_part(node, first, last)[lazy_part(keep, first, last)]
+  }))
+}
+
+#' @exportS3Method
+c.lazyVector <- function(...) {
+  args <- lapply(unname(list(...)), lazy_node)
+  lazy_expression("c", args, sum(vapply(args, lazy_length, 1)))
+}
+
+#' @exportS3Method
+rev.lazyVector <- function(x) {
+  if (length(x) == 0) return(x)
+  n <- length(x)
+  lazy_expression("[", list(lazy_node(x)), n, extra = list(index = lazySequence(as.double(n), -1, n)))
+}
+
+lazy_cast <- function(op) function(x, ...) lazy_expression(op, list(lazy_node(x)), length(x))
+#' @exportS3Method
+as.integer.lazyVector <- lazy_cast("as.integer")
+#' @exportS3Method
+as.double.lazyVector <- lazy_cast("as.double")
+#' @exportS3Method
+as.logical.lazyVector <- lazy_cast("as.logical")
+#' @exportS3Method
+as.complex.lazyVector <- lazy_cast("as.complex")
+#' @exportS3Method
+is.na.lazyVector <- lazy_cast("is.na")
+
+#' @exportS3Method
+as.vector.lazyVector <- function(x, mode = "any") {
+  all <- .Call(oc_lazy_read, x, 1, length(x))
+  if (mode == "any") all else as.vector(all, mode)
+}
+
+#' @exportS3Method
+print.lazyVector <- function(x, ...) {
+  n <- length(x)
+  cat(sprintf("<lazy %s of %s elements%s>\n", typeof(x), format(n, big.mark = ",", scientific = FALSE),
+              if (is.null(dim(x))) "" else paste0(", ", paste(dim(x), collapse = " x "))))
+  if (n > 0) print(.Call(oc_lazy_read, x, 1, min(n, 10)))
+  if (n > 10) cat("...\n")
+  invisible(x)
+}

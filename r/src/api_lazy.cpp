@@ -1,0 +1,221 @@
+// What r/R/lazy*.R calls.
+#include <cstring>
+#include <vector>
+
+#include "lazy.hpp"
+
+namespace ocr {
+
+namespace {
+
+int r_type_of(const onecopy::lazy_vector& v) {
+  switch (v.type()) {
+    case onecopy::dtype::float64: return REALSXP;
+    case onecopy::dtype::int32: return v.note().rfind("R logical", 0) == 0 ? LGLSXP : INTSXP;
+    case onecopy::dtype::complex128: return CPLXSXP;
+    case onecopy::dtype::raw:
+    case onecopy::dtype::uint8: return RAWSXP;
+    default:
+      throw onecopy::error(onecopy::error_kind::wrong_type, "use a lazy vector in R",
+                           std::string("R has no vectors of ") + onecopy::name_of(v.type()),
+                           "Make it of float64, int32, complex128 or uint8");
+  }
+}
+
+const onecopy::lazy_vector& lazy_argument(SEXP x) {
+  SEXP found = find_lazy(x);
+  if (found == nullptr) bad_argument("x", "it is not a lazy vector", "make one with lazyVector()");
+  return usable_lazy(found);
+}
+
+SEXP wrap(onecopy::lazy_vector v, SEXP kept) {
+  const lazy_state s = lazy_state_for(v);
+  keep pointer(new_lazy_pointer(std::move(v), kept));
+  SEXP held = pointer;
+  // The class is set here, before R sees the vector: class(x) <- would make R ask for a copy first.
+  return r_call([=] {
+    SEXP made = PROTECT(build_lazy_altrep(s, held));
+    Rf_classgets(made, PROTECT(Rf_mkString("lazyVector")));
+    UNPROTECT(2);
+    return made;
+  });
+}
+
+std::uint64_t whole(SEXP x, const char* name) {
+  const double n = number_argument(x, name);
+  if (!(n >= 0) || n > 4503599627370496.0 || n != static_cast<double>(static_cast<std::uint64_t>(n)))
+    bad_argument(name, "it is not a whole number from 0 to 2^52");
+  return static_cast<std::uint64_t>(n);
+}
+
+SEXP named(SEXP list, const char* name) {
+  SEXP names = Rf_getAttrib(list, R_NamesSymbol);
+  for (R_xlen_t i = 0; i < Rf_xlength(names); ++i)
+    if (std::strcmp(CHAR(STRING_ELT(names, i)), name) == 0) return VECTOR_ELT(list, i);
+  return R_NilValue;
+}
+
+onecopy::lazy_source source_from(SEXP list, onecopy::dtype type) {
+  const std::string kind = text_argument(named(list, "kind"), "kind");
+  if (kind == "sequence") {
+    const double from = number_argument(named(list, "from"), "from"), by = number_argument(named(list, "by"), "by");
+    if (type != onecopy::dtype::int32) return onecopy::lazy_source::sequence(from, by);
+    return onecopy::lazy_source::sequence(static_cast<std::int64_t>(from), static_cast<std::int64_t>(by));
+  }
+  if (kind == "file")
+    return onecopy::lazy_source::binary_file(text_argument(named(list, "path"), "path"),
+                                             whole(named(list, "offset"), "offset"),
+                                             whole(named(list, "stride"), "stride"),
+                                             flag_argument(named(list, "swap"), "swap"));
+  SEXP words = named(list, "command"), payload = named(list, "payload");
+  if (TYPEOF(words) != STRSXP || TYPEOF(payload) != RAWSXP) bad_argument("source", "it has no command or no payload");
+  std::vector<std::string> command;
+  for (R_xlen_t i = 0; i < XLENGTH(words); ++i) command.emplace_back(CHAR(STRING_ELT(words, i)));
+  return onecopy::lazy_source::program(
+      command, {reinterpret_cast<const char*>(RAW_RO(payload)), static_cast<std::size_t>(XLENGTH(payload))},
+      text_argument(named(list, "description"), "description"));
+}
+
+}  // namespace
+
+lazy_state lazy_state_for(const onecopy::lazy_vector& v) {
+  lazy_state s{};
+  s.type = r_type_of(v);
+  s.length = static_cast<R_xlen_t>(v.size());
+  const auto at = v.note().find("depth=");
+  if (at != std::string::npos) s.depth = std::atoi(v.note().c_str() + at + 6);
+  return s;
+}
+
+}  // namespace ocr
+
+using namespace ocr;
+
+SEXP oc_lazy_make(SEXP mode, SEXP length, SEXP source, SEXP options, SEXP kept) {
+  return entry([&] {
+    const std::string name = text_argument(mode, "mode");
+    const auto type = name == "numeric" || name == "double" ? onecopy::dtype::float64
+                      : name == "integer" || name == "logical" ? onecopy::dtype::int32
+                      : name == "complex" ? onecopy::dtype::complex128
+                      : name == "raw" ? onecopy::dtype::raw : onecopy::dtype::none;
+    if (type == onecopy::dtype::none)
+      bad_argument("mode", "there are no lazy vectors of mode '" + name + "'",
+                   "use logical, integer, numeric, complex or raw");
+    onecopy::lazy_options o;
+    o.chunk_bytes = whole(named(options, "chunk"), "chunk");
+    o.deadline_seconds = number_argument(named(options, "deadline"), "deadline");
+    o.writable = flag_argument(named(options, "writable"), "writable");
+    o.write_back = flag_argument(named(options, "write_back"), "write_back");
+    o.note = "R " + name + " depth=" + std::to_string(whole(named(options, "depth"), "depth"));
+    return wrap(onecopy::make_lazy(type, whole(length, "length"), source_from(source, type), o), kept);
+  });
+}
+
+// NULL for the handle of something else.
+SEXP oc_lazy_attach(SEXP handle) {
+  return entry([&]() -> SEXP {
+    if (!onecopy::is_lazy(onecopy::handle::parse(text_argument(handle, "handle")))) return R_NilValue;
+    return wrap(onecopy::attach_lazy(onecopy::handle::parse(text_argument(handle, "handle"))), R_NilValue);
+  });
+}
+
+SEXP oc_lazy_handle(SEXP x, SEXP lease) {
+  return entry([&] {
+    const auto& v = lazy_argument(x);
+    if (lazy_state_of(find_lazy(x))->flags & lazy_modified)
+      throw r_error("invalid_argument",
+                    "onecopy: this copy of a lazy vector was changed in this process only, and has no handle");
+    const std::string text = v.handle(number_argument(lease, "lease")).text();
+    const char* chars = text.c_str();
+    return r_call([=] { return Rf_mkString(chars); });
+  });
+}
+
+SEXP oc_lazy_is(SEXP x) { return Rf_ScalarLogical(find_lazy(x) != nullptr); }
+
+// Elements first to last (from 1) as an ordinary vector.
+SEXP oc_lazy_read(SEXP x, SEXP first, SEXP last) {
+  return entry([&] {
+    const auto& v = lazy_argument(x);
+    const std::uint64_t from = whole(first, "first"), to = whole(last, "last");
+    if (from < 1 || to < from - 1 || to > v.size()) bad_argument("first, last", "they are not within the vector");
+    const SEXPTYPE type = static_cast<SEXPTYPE>(TYPEOF(x));
+    const auto count = static_cast<R_xlen_t>(to - from + 1);
+    keep out(r_call([=] { return Rf_allocVector(type, count); }));
+    const std::uint64_t item = onecopy::size_of(v.type());
+    void* bytes = DATAPTR(out);
+    read_lazy(v, (from - 1) * item, (to - from + 1) * item, bytes);
+    return static_cast<SEXP>(out);
+  });
+}
+
+SEXP oc_lazy_range(SEXP x, SEXP what, SEXP first, SEXP last) {
+  return entry([&] {
+    const auto& v = lazy_argument(x);
+    const std::string action = text_argument(what, "what");
+    const std::uint64_t from = whole(first, "from"), to = whole(last, "to"), item = onecopy::size_of(v.type());
+    if (from < 1 || to < from - 1 || to > v.size())
+      bad_argument("from, to", "they are not within the vector", "it has " + std::to_string(v.size()) + " elements");
+    const std::uint64_t offset = (from - 1) * item, size = (to - from + 1) * item;
+    if (action == "fill") v.ensure(offset, size);
+    else if (action == "prefetch") v.prefetch(offset, size);
+    else if (action == "release") v.release(offset, size);
+    else if (action == "flush") v.flush(offset, size);
+    else if (action == "pin") v.pin(offset, size);
+    else if (action == "unpin") v.unpin(offset, size);
+    else bad_argument("what", "there is no '" + action + "'");
+    return R_NilValue;
+  });
+}
+
+SEXP oc_lazy_kept(SEXP x) {
+  SEXP found = find_lazy(x);
+  if (found == nullptr || (lazy_state_of(found)->flags & lazy_modified)) return R_NilValue;
+  return R_ExternalPtrProtected(R_altrep_data2(found));
+}
+
+// The same memory without attributes.
+SEXP oc_lazy_bare(SEXP x) {
+  SEXP found = find_lazy(x);
+  return found == nullptr ? x : build_lazy_altrep(*lazy_state_of(found), R_altrep_data2(found));
+}
+
+SEXP oc_lazy_status(SEXP x) {
+  return entry([&] {
+    const auto& v = lazy_argument(x);
+    const auto c = v.count();
+    const double numbers[] = {static_cast<double>(v.bytes()), static_cast<double>(c.resident_bytes),
+                              static_cast<double>(c.fills), static_cast<double>(c.evictions),
+                              static_cast<double>(c.failures), static_cast<double>(c.spilled_bytes),
+                              static_cast<double>(v.chunk_bytes())};
+    const double* from = numbers;
+    return r_call([=] {
+      const char* names[] = {"bytes", "resident", "fills", "evictions", "failures", "spilled", "chunk", ""};
+      SEXP out = PROTECT(Rf_mkNamed(REALSXP, names));
+      std::memcpy(REAL(out), from, 7 * sizeof(double));
+      UNPROTECT(1);
+      return out;
+    });
+  });
+}
+
+SEXP oc_lazy_budget(SEXP bytes) {
+  return entry([&] {
+    if (bytes != R_NilValue) onecopy::pager::set_budget(whole(bytes, "bytes"));
+    const auto now = static_cast<double>(onecopy::pager::look().budget);
+    return r_call([=] { return Rf_ScalarReal(now); });
+  });
+}
+
+SEXP oc_lazy_depth(SEXP reset) {
+  const int seen = lazy_depth_seen;
+  if (Rf_asLogical(reset) == TRUE) lazy_depth_seen = -1;
+  return Rf_ScalarInteger(seen);
+}
+
+SEXP oc_lazy_pager(SEXP path) {
+  return entry([&] {
+    onecopy::pager::set_program(text_argument(path, "path"));
+    return R_NilValue;
+  });
+}
