@@ -179,4 +179,29 @@ TEST(LazyWrite, SpillFilesGoWithTheirObjects) {
   EXPECT_TRUE(test::soon([] { return std::filesystem::is_empty(test::use_own_pager->spill().path()); }));
 }
 
+// Everything at once: the pager killed, its clients gone, the store deleted as a whole.
+TEST(LazyWrite, SpillFilesOfADeletedStoreAreCollectedByTheNextPager) {
+  const auto spill = test::use_own_pager->spill().path();
+  test::scratch_folder other;
+  const auto use = [&](const char* store, bool leave) {
+    return test::outcome_of(test::in_child([&] {
+      setenv("ONECOPY_DIR", (other / store).c_str(), 1);
+      auto x = writable(MiB);
+      x.writable_data()[0] = 1;
+      x.vector().release(0, x.vector().bytes());
+      if (std::filesystem::is_empty(spill)) return 1;
+      if (leave) {
+        const pid_t pager = test::pager_process();
+        std::filesystem::remove_all(other / store);  // first: or the pager that this process starts next finds it
+        kill(pager, SIGKILL);
+      }
+      return 0;
+    }));
+  };
+  ASSERT_EQ(use("deleted", true), 0);
+  ASSERT_FALSE(std::filesystem::is_empty(spill)) << "nobody was there to remove it";
+  ASSERT_EQ(use("next", false), 0);
+  EXPECT_TRUE(test::soon([&] { return std::filesystem::is_empty(spill); }));
+}
+
 }  // namespace

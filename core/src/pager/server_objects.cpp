@@ -1,6 +1,7 @@
 // Which objects there are: opened on the first attach, or found in the store by a new pager; removed when nobody holds
 // them.
 #include <algorithm>
+#include <cstring>
 
 #include "os/file.hpp"
 #include "os/flags.hpp"
@@ -15,6 +16,53 @@ namespace {
 std::string spill_directory() {
   const std::string chosen = os::environment("ONECOPY_SPILL");
   return chosen.empty() ? "/var/tmp" : chosen;
+}
+
+// Behind the elements, a spill file says whose it is. A store that was deleted as a whole takes its objects with it, and
+// leaves nobody who would remember their spill files.
+struct spill_owner {
+  char mark[16] = "onecopy spill 1";
+  char path[4080]{};
+};
+
+status sign_spill(const object& of) {
+  spill_owner owner;
+  if (of.path.size() >= sizeof owner.path)
+    return failure{error_kind::invalid_argument, "open " + of.spill_path, "the store's path is too long",
+                   "Set ONECOPY_DIR to a shorter one"};
+  of.path.copy(owner.path, of.path.size());
+  return os::write_at(of.spill.get(), std::as_bytes(std::span(&owner, 1)), of.file.mapped_bytes());
+}
+
+// Removes spill files of this user whose objects are no more, whichever store they were in. A pager that uses one holds
+// a lock on it: another container may have the same folder and not see the same stores.
+void collect_spills() {
+  const std::string folder = spill_directory();
+  auto opened = os::open_file(folder, O_RDONLY | O_DIRECTORY);
+  if (!opened) return;
+  std::vector<std::string> names;
+  (void)os::for_each_entry(opened->get(), [&](const char* name) {
+    const std::string_view text(name);
+    if (text.starts_with("onecopy-") && text.ends_with(".spill")) names.emplace_back(name);
+    return true;
+  });
+  for (const std::string& name : names) {
+    const std::string path = folder + "/" + name;
+    auto file = os::open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+    if (!file) continue;
+    auto info = os::status_of(file->get(), path);
+    spill_owner owner;
+    if (!info || !S_ISREG(info->st_mode) || info->st_uid != os::user_id()) continue;
+    const auto size = static_cast<std::uint64_t>(info->st_size);
+    if (size < sizeof owner) continue;
+    auto alone = os::try_lock_exclusive(file->get());
+    if (!alone || !*alone) continue;
+    if (!os::read_at(file->get(), std::as_writable_bytes(std::span(&owner, 1)), size - sizeof owner)) continue;
+    owner.path[sizeof owner.path - 1] = 0;
+    if (std::memcmp(owner.mark, spill_owner{}.mark, sizeof owner.mark) != 0) continue;
+    const auto object = os::status_at(AT_FDCWD, owner.path);
+    if (object && !*object) (void)os::remove_file(path);
+  }
 }
 
 }  // namespace
@@ -57,6 +105,8 @@ result<object_pointer> server::open_object(const object_id& id) {
       return failure{error_kind::permission, "open " + made->spill_path, "it belongs to another user",
                      "Set ONECOPY_SPILL to a directory of your own"};
     made->spill = *std::move(spill);
+    if (auto ok = os::lock_shared(made->spill.get(), 5, "a spill file"); !ok) return ok.reason();
+    if (auto ok = sign_spill(*made); !ok) return ok.reason();
   }
   made->unused_since = clock::now();
   recover(*made);
@@ -95,6 +145,7 @@ void server::recover(object& which) {
 }
 
 void server::scan_store() {
+  collect_spills();
   auto folder = os::open_file(directory_, O_RDONLY | O_DIRECTORY);
   if (!folder) return;
   std::vector<std::string> names;
