@@ -216,3 +216,9 @@ def test_an_error_in_one_process_is_no_error_in_another(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code, onecopy.handle(x)], timeout=120, capture_output=True)
     assert done.returncode == -9, done.stderr
     assert x[:100_000].sum() == np.sum(np.arange(100_000.0) ** 2)
+
+
+def test_a_process_that_asks_for_the_budget_first(python: Callable[..., str]) -> None:
+    x = onecopy.lazy("f8", 10_000, squares)
+    code = "import onecopy, sys; assert onecopy.lazy_budget() > 0; print(onecopy.attach(sys.argv[1])[99])"
+    assert float(python(code, onecopy.handle(x))) == 9801

@@ -46,6 +46,9 @@ result<std::shared_ptr<lazy_attachment>> client::attach(os::fd locked, std::stri
       auto opened = os::make_userfault();
       if (!opened) return opened.reason();
       faults_ = *std::move(opened);
+      // A connection that was made only to ask for something has told the pager of no userfaultfd. If this fails, the
+      // next pager is told of it from the start.
+      if (connected_) (void)send({.what = ask::hello}, faults_.descriptor.get());
     }
   }
   const bool shared = made->file.writable();

@@ -1,0 +1,151 @@
+"""Lazy arrays: what a touch costs, reading in sequence, files, functions in Python, and computing beyond the budget."""
+import multiprocessing
+import os
+import pathlib
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import bench  # noqa: E402
+import numpy as np  # noqa: E402
+import onecopy  # noqa: E402
+
+BUDGET = bench.sized(128 << 20, 16 << 20)
+
+
+def touches(make, chunk, count):
+    """Microseconds of a touch of a chunk that is not there; the median."""
+    x = make()
+    plain, step = x.view(np.ndarray).view("u1"), 2 * chunk  # every other one, from the end: no sequence is seen
+    taken = []
+    for i in range(count, 0, -1):
+        began = time.perf_counter()
+        plain[i * step]
+        taken.append(time.perf_counter() - began)
+    return float(np.median(taken)) * 1e6
+
+
+def faults(folder):
+    for chunk, goal in ((4096, 12), (65536, 40)):
+        count = bench.sized(400, 30)
+        size = (2 * count + 2) * chunk
+        path = os.path.join(folder, "touched")
+        with open(path, "wb") as file:
+            file.truncate(size)
+            file.write(os.urandom(min(size, 1 << 20)))
+
+        def ours(chunk=chunk, count=count, size=size):
+            return touches(lambda: onecopy.lazy_sequence(0, 1, size=size // 8, chunk=chunk), chunk, count)
+
+        def mapped(chunk=chunk, count=count, path=path):
+            return touches(lambda: np.memmap(path, "u1", "r"), chunk, count)
+
+        bench.row(f"lazy-fault-{chunk // 1024}k", f"touch that fills {chunk // 1024} KB", "us",
+                  "numpy.memmap: touch of a page in the cache", bench.interleaved(5, ours, mapped), bench.at_most(goal))
+    os.unlink(path)
+
+
+def read(x):
+    return float(x.sum())
+
+
+def four_readers():
+    elements = 4 * BUDGET // 8
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        pool.map(read, [onecopy.lazy_sequence(0, 1, size=100)] * 8)
+        rates, fills = [], 0
+        for _ in range(bench.sized(3, 1)):
+            x = onecopy.lazy_sequence(0.0, 1.0, size=elements)
+            parts = [x[i * elements // 4 : (i + 1) * elements // 4] for i in range(4)]
+            began = time.perf_counter()
+            pool.map(read, parts, chunksize=1)
+            rates.append(x.nbytes / (time.perf_counter() - began) / 1e9)
+            fills = x.counters.fills
+    usage = onecopy.lazy_usage()
+    assert usage.peak <= BUDGET
+    bench.row("lazy-four-readers", f"4 processes read {bench.size(elements * 8)}, 4 budgets", "GB/s", "",
+              {"ours": rates, "baseline": []}, bench.at_least(2),
+              f"{fills} fills of {-(-elements * 8 // 65536)} chunks")
+
+
+def files(folder):
+    path, count = os.path.join(folder, "numbers"), bench.sized(BUDGET // 16, BUDGET // 32)
+    np.random.default_rng(1).random(count).tofile(path)
+
+    def rate(make):
+        began = time.perf_counter()
+        make().sum()
+        return count * 8 / (time.perf_counter() - began) / 1e9
+
+    bench.row("lazy-file", f"sum of a file of {bench.size(count * 8)}, within the budget", "GB/s", "numpy.memmap",
+              bench.interleaved(7, lambda: rate(lambda: onecopy.lazy_binary(path, "f8")),
+                                lambda: rate(lambda: np.memmap(path, "f8", "r"))), bench.ratio_at_least(0.8))
+
+
+def count_up(start, end, out):
+    out[:] = np.arange(start, end)
+
+
+def functions():
+    count = BUDGET // 16
+
+    def ours():
+        x = onecopy.lazy("f8", count, count_up)
+        x[0]
+        began = time.perf_counter()
+        x.sum()
+        return count * 8 / (time.perf_counter() - began) / 1e6
+
+    def plain():
+        began = time.perf_counter()
+        out = np.empty(count)
+        count_up(0, count, out)
+        out.sum()
+        return count * 8 / (time.perf_counter() - began) / 1e6
+
+    bench.row("lazy-populate-python", "function in Python, filled and summed", "MB/s",
+              "the function called once on an array of this process", bench.interleaved(5, ours, plain))
+
+
+def beyond_the_budget(folder):
+    count, paths = 2 * BUDGET // 8, [os.path.join(folder, name) for name in "xy"]
+    for i, path in enumerate(paths):
+        (np.random.default_rng(i).random(count) - 0.5).tofile(path)
+    step = 1 << 17
+
+    def seconds(x, y):
+        began = time.perf_counter()
+        total = sum(int((x[i : i + step] + y[i : i + step] > 0).sum()) for i in range(0, count, step))
+        assert 0 < total < count
+        return time.perf_counter() - began
+
+    def ours():
+        return seconds(*(onecopy.lazy_binary(path, "f8") for path in paths))
+
+    what = f"sum(x + y > 0), {bench.size(2 * count * 8)}, 4 budgets"
+    bench.row("lazy-sum-memmap", what, "s", "numpy.memmap, the same pieces",
+              bench.interleaved(3, ours, lambda: seconds(*(np.memmap(path, "f8", "r") for path in paths))))
+    try:
+        import dask.array as da
+    except ImportError:
+        bench.not_run("lazy-sum-dask", what, "dask is not installed")
+        return
+
+    def dask():
+        began = time.perf_counter()
+        x, y = (da.from_array(np.memmap(path, "f8", "r"), chunks=step) for path in paths)
+        ((x + y) > 0).sum().compute()
+        return time.perf_counter() - began
+
+    bench.row("lazy-sum-dask", what, "s", "Dask over numpy.memmap", bench.interleaved(3, ours, dask))
+
+
+if __name__ == "__main__":
+    onecopy.lazy_budget(BUDGET)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        faults(folder)
+        four_readers()
+        files(folder)
+        functions()
+        beyond_the_budget(folder)
