@@ -40,19 +40,30 @@
 #' @param deadline Seconds that filling one chunk may take.
 #' @param writable `TRUE`: every process may write, and sees what others write.
 #' @param description For error messages.
+#' @param writeback A function of `start`, `end` and `values`, which keeps changed elements where `populate` will find
+#'   them. The vector is then writable. It is called when memory is needed and by [lazyFlush()], which you call at the
+#'   end; if it fails, the elements stay in memory and it is called again later.
 #' @return A vector of class `lazyVector`.
 #' @examples
 #' squares <- lazyVector("numeric", 1e9, function(start, end) (start:end)^2)
 #' squares[c(3, 5e8)]
 #' @export
 lazyVector <- function(mode, length, populate, globals = list(), chunk = 65536, deadline = 30, writable = FALSE,
-                       description = "a function in R") {
+                       description = "a function in R", writeback = NULL) {
   populate <- match.fun(populate)
   if (is.primitive(populate)) stop("`populate` must be a closure: function(start, end) ...", call. = FALSE)
   if (!is.list(globals) || (base::length(globals) && is.null(names(globals))))
     stop("`globals` must be a named list", call. = FALSE)
-  if (base::length(globals)) environment(populate) <- list2env(globals, parent = environment(populate))
-  lazy_program(mode, length, list(populate = populate, mode = mode), NULL, chunk, deadline, writable, description)
+  if (!is.null(writeback)) {
+    writeback <- match.fun(writeback)
+    if (is.primitive(writeback)) stop("`writeback` must be a closure: function(start, end, values) ...", call. = FALSE)
+  }
+  if (base::length(globals)) {
+    environment(populate) <- list2env(globals, parent = environment(populate))
+    if (!is.null(writeback)) environment(writeback) <- list2env(globals, parent = environment(writeback))
+  }
+  lazy_program(mode, length, list(populate = populate, writeback = writeback, mode = mode), NULL, chunk, deadline,
+               writable || !is.null(writeback), description, !is.null(writeback))
 }
 
 #' @rdname lazyVector
@@ -93,7 +104,7 @@ lazy_make <- function(mode, length, source, kept, depth, chunk = 65536, deadline
 }
 
 # A vector filled by R in a process of its own. `kept`: what its function reads must live as long as it does.
-lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, description) {
+lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, description, write_back = FALSE) {
   .Call(oc_lazy_depth, TRUE)
   payload <- serialize(what, NULL)
   # Functions that read lazy vectors have processes of their own: a set of processes whose members wait for each
@@ -103,7 +114,7 @@ lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, de
   code <- sprintf(".libPaths(%s); quit('no', onecopy:::lazy_runner())", paste(deparse(.libPaths()), collapse = ""))
   command <- c(file.path(R.home("bin"), "Rscript"), "--vanilla", "-e", code, paste0("depth-", depth))
   lazy_make(mode, length, list(kind = "program", command = command, payload = payload, description = description),
-            kept, depth, chunk, deadline, writable)
+            kept, depth, chunk, deadline, writable, write_back)
 }
 
 #' Look at lazy vectors, and say what is needed

@@ -88,6 +88,32 @@ test_that("assignment is private, or for all when it was made so", {
   expect_identical(readBin(path, "double", 10)[10], -3)
 })
 
+test_that("what is changed goes to the function that writes back", {
+  fresh()
+  folder <- tempfile()
+  dir.create(folder)
+  on.exit(unlink(folder, recursive = TRUE))
+  for (mode in c("logical", "integer", "numeric", "complex", "raw")) {
+    first <- as.vector(1, mode)
+    x <- lazyVector(mode, 1e5, function(start, end) {
+      kept <- file.path(folder, paste0(mode, "-", start))
+      if (file.exists(kept)) readRDS(kept) else vector(mode, end - start + 1)
+    }, writeback = function(start, end, values) {
+      if (file.exists(file.path(folder, "full"))) stop("no room here")
+      saveRDS(values, file.path(folder, paste0(mode, "-", start)))
+    }, globals = list(folder = folder, mode = mode))
+    x[1] <- first
+    file.create(file.path(folder, "full"))
+    expect_error(lazyFlush(x), "no room here", info = mode)
+    expect_identical(x[1], first, info = mode)
+    unlink(file.path(folder, "full"))
+    lazyFlush(x)
+    lazyRelease(x)
+    expect_equal(lazyStatus(x)[["resident"]], 0, info = mode)
+    expect_identical(x[1], first, info = mode)
+  }
+})
+
 test_that("files: byte order, offset, stride, and files that are too short", {
   fresh()
   path <- tempfile()
