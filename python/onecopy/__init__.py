@@ -33,6 +33,7 @@ from ._lazy import (
     lazy_usage,
 )
 from ._lazy_array import LazyArray, LazyCounters
+from ._lazy_expression import LazyExpression, lazily
 from ._lazy_sql import lazy_sql
 from ._lazy_strings import LazyStrings
 from ._lazy_tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
@@ -89,6 +90,7 @@ __all__ = [
     "LazyArray",
     "LazyCounters",
     "LazyEntry",
+    "LazyExpression",
     "LazyStrings",
     "LazyUsage",
     "Listener",
@@ -136,6 +138,7 @@ __all__ = [
     "int8",
     "is_missing",
     "is_shared",
+    "lazily",
     "lazy",
     "lazy_binary",
     "lazy_budget",
