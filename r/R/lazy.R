@@ -41,8 +41,9 @@
 #' @param writable `TRUE`: every process may write, and sees what others write.
 #' @param description For error messages.
 #' @param writeback A function of `start`, `end` and `values`, which keeps changed elements where `populate` will find
-#'   them. The vector is then writable. It is called when memory is needed and by [lazyFlush()], which you call at the
-#'   end; if it fails, the elements stay in memory and it is called again later.
+#'   them. The vector is then writable. It is called when memory is needed and by [lazyFlush()], which tells whether it worked,
+#'   and when the last process lets go; if it fails, the elements stay in memory and it is called again later (for a
+#'   minute after the last process has let go).
 #' @return A vector of class `lazyVector`.
 #' @examples
 #' squares <- lazyVector("numeric", 1e9, function(start, end) (start:end)^2)

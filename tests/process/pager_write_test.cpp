@@ -155,6 +155,34 @@ TEST(LazyWrite, WhatCantBeSavedStaysAndIsReported) {
   EXPECT_EQ(last[1], 5.0);
 }
 
+TEST(LazyWrite, ChangesAreWrittenBackWhenTheLastHolderLetsGo) {
+  test::scratch_folder folder;
+  const std::string path = folder / "numbers";
+  std::ofstream(path, std::ios::binary) << std::string(1000 * sizeof(double), '\0');
+  const auto element = [&](int i) {
+    double value = 0;
+    std::ifstream in(path, std::ios::binary);
+    in.seekg(i * 8);
+    in.read(reinterpret_cast<char*>(&value), sizeof value);
+    return value;
+  };
+  const auto change = [&](int i, double value) {
+    auto x = lazy<double>(1000, lazy_source::binary_file(path), {.writable = true, .write_back = true});
+    x.writable_data()[i] = value;
+  };
+  change(7, 1.5);
+  EXPECT_TRUE(test::soon([&] { return element(7) == 1.5; }));
+  const int outcome = test::outcome_of(test::in_child([&] {
+    auto x = lazy<double>(1000, lazy_source::binary_file(path), {.writable = true, .write_back = true});
+    x.writable_data()[8] = 2.5;
+    raise(SIGKILL);
+    return 0;
+  }));
+  EXPECT_EQ(outcome, -SIGKILL);
+  EXPECT_TRUE(test::soon([&] { return element(8) == 2.5; }));
+  EXPECT_EQ(element(7), 1.5);
+}
+
 TEST(LazyWrite, AFailedTouchOfASharedVectorIsRetriedToo) {
   test::scratch_folder folder;
   auto x = lazy<double>(50'000, lazy_source::binary_file(folder / "later"), {.writable = true});

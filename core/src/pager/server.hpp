@@ -66,6 +66,8 @@ struct object {
   std::set<std::pair<std::uint64_t, std::uint64_t>> attached;      // client, base
   os::fd spill;
   clock::time_point save_again{};                         // saving failed: not before this time
+  bool saving = false;                                    // for the last time: nobody holds it any more
+  clock::time_point saving_since{};
   bool gone = false;
   clock::time_point unused_since{};
 
@@ -139,6 +141,7 @@ class server {
   void recover(object& which);
   void scan_store();
   bool reap(const object_pointer& which);
+  bool save_last(const object_pointer& which);
   attachment* find(std::uint64_t client, std::uint64_t base);
 
   // server_fill.cpp

@@ -169,6 +169,25 @@ void server::scan_store() {
   }
 }
 
+// What was changed goes to its source before the object goes: its last holder may have been killed before it could
+// flush. True if nothing is left to save. A source that refuses is asked again for a minute; not for ever, or the pager
+// could never end.
+bool server::save_last(const object_pointer& which) {
+  if ((which->file.header().flags & file_header::flag_write_back) == 0) return true;
+  bool changed = false;
+  for (std::uint64_t i = 0; i < which->chunks() && !changed; ++i) changed = which->is_dirty(i);
+  if (!changed || !which->from) return true;
+  if (which->saving_since == clock::time_point{}) which->saving_since = clock::now();
+  if (clock::now() - which->saving_since > std::chrono::minutes(1)) return true;
+  if (which->saving || clock::now() < which->save_again) return false;
+  which->saving = true;
+  enqueue([this, which](guard& hold, std::span<std::byte>) {
+    (void)flush(hold, which, {.offset = 0, .size = which->file.data_bytes()});
+    which->saving = false;
+  });
+  return false;
+}
+
 // Removes an object that nobody holds and no lease keeps. True if it is gone.
 bool server::reap(const object_pointer& which) {
   if (!which->attached.empty() || which->gone) return which->gone;
@@ -185,6 +204,7 @@ bool server::reap(const object_pointer& which) {
       if (one->of == which) return false;
     for (std::uint64_t i = 0; i < which->chunks(); ++i)
       if (which->file.state(i) == evicting) return false;
+    if (!save_last(which)) return false;
     (void)os::remove_file(which->path);
   }
   if (!which->spill_path.empty()) (void)os::remove_file(which->spill_path);
