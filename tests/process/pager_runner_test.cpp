@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <vector>
 
@@ -137,6 +138,28 @@ TEST(LazyRunner, AFunctionMayReadOtherLazyVectors) {
     return 0;
   }));
   EXPECT_EQ(outcome, 0);
+}
+
+// A runner that has read a lazy vector is a client of the pager, and holds that vector.
+TEST(LazyRunner, RunnersThatReadLazyVectorsDoNotKeepThePagerForEver) {
+  test::scratch_folder other;
+  const std::string pid_file = other / "pager";
+  const int outcome = test::outcome_of(test::in_child([&] {
+    setenv("ONECOPY_DIR", (other / "store").c_str(), 1);
+    setenv("ONECOPY_TEST_STORE", (other / "store").c_str(), 1);
+    auto inner = test::numbers(MiB);
+    setenv("ONECOPY_TEST_INNER", inner.vector().handle(0).text().c_str(), 1);
+    kill(test::pager_process(), SIGKILL);  // the next one has these variables, and so have its runners
+    auto x = made("nested");
+    if (x.at(1000) != 2000) return 1;
+    std::ofstream(pid_file) << test::pager_process();
+    return 0;
+  }));
+  ASSERT_EQ(outcome, 0);
+  pid_t pager = 0;
+  std::ifstream(pid_file) >> pager;
+  ASSERT_GT(pager, 0);
+  EXPECT_TRUE(test::soon([&] { return kill(pager, 0) != 0; }, 60)) << "its last user is gone";
 }
 
 TEST(LazyRunner, OnlyAPagersChildCanServe) {

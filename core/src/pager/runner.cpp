@@ -1,6 +1,7 @@
 #include "pager/runner.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <map>
@@ -28,10 +29,11 @@ struct runner {
   os::fd socket;
   os::mapping staging;
   std::set<object_id> defined;
+  std::chrono::steady_clock::time_point idle_since{};
 
   ~runner() {
-    socket.reset();  // it reads the end, and ends
-    if (process > 0 && !os::reap(process)) {
+    socket.reset();  // it reads the end, and ends: in its own way, or it would leave its temporary files
+    if (process > 0 && !os::reap_by(process, os::deadline::in(2))) {
       os::kill_child(process);
       os::reap_by(process, os::deadline::in(5));
     }
@@ -95,7 +97,10 @@ class pool {
   void give_back(std::unique_ptr<runner> one) {
     std::lock_guard hold(mutex_);
     --busy_;
-    if (one) idle_.push_back(std::move(one));
+    if (one) {
+      one->idle_since = std::chrono::steady_clock::now();
+      idle_.push_back(std::move(one));
+    }
     returned_.notify_one();
   }
 
@@ -109,9 +114,19 @@ class pool {
     }
   }
 
-  void end() {
+  // Those that were idle for so long; all with 0. They end after the mutex is free: it takes them some time.
+  void end(double idle_seconds = 0) {
+    std::vector<std::unique_ptr<runner>> ending;
     std::lock_guard hold(mutex_);
-    idle_.clear();
+    const auto limit = std::chrono::steady_clock::now() - std::chrono::duration<double>(idle_seconds);
+    for (auto& one : idle_)
+      if (one->idle_since <= limit) ending.push_back(std::move(one));
+    std::erase(idle_, nullptr);
+  }
+
+  bool has_idle() {
+    std::lock_guard hold(mutex_);
+    return !idle_.empty();
   }
 
  private:
@@ -261,9 +276,18 @@ result<std::unique_ptr<source>> make_program(const lazy_source& description, con
                                                                   text ? *text : "a lazy vector", context));
 }
 
-void end_runners() noexcept {
+void end_runners(double idle_seconds) {
+  std::vector<std::shared_ptr<pool>> all;
+  {
+    std::lock_guard hold(pools_mutex);
+    for (auto& [command, shared] : pools()) all.push_back(shared);
+  }
+  for (const auto& shared : all) shared->end(idle_seconds);
+}
+
+bool any_idle_runner() {
   std::lock_guard hold(pools_mutex);
-  for (auto& [command, shared] : pools()) shared->end();
+  return std::any_of(pools().begin(), pools().end(), [](const auto& entry) { return entry.second->has_idle(); });
 }
 
 }  // namespace onecopy::pager

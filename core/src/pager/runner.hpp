@@ -6,7 +6,9 @@
 namespace onecopy::pager {
 
 result<std::unique_ptr<source>> make_program(const lazy_source& description, const source_context& context);
-// Ends every runner: when the pager ends.
-void end_runners() noexcept;
+// Ends the runners that had nothing to do for so long; with 0 all that are idle, as when the pager ends. A runner that
+// has read lazy vectors is a client of the pager, and holds them: without this neither would ever end. Waits for them.
+void end_runners(double idle_seconds = 0);
+bool any_idle_runner();
 
 }  // namespace onecopy::pager

@@ -190,6 +190,15 @@ void server::tick() {
     one->unused_since = clock::now();
     if (reap(one)) last_use_ = clock::now();
   }
+  if (!ending_runners_ && any_idle_runner()) {
+    ending_runners_ = true;
+    enqueue([this](guard& held, std::span<std::byte>) {
+      held.unlock();
+      end_runners(idle_seconds_ * 3);
+      held.lock();
+      ending_runners_ = false;
+    });
+  }
 }
 
 // -1: nothing will happen by itself.
@@ -198,6 +207,7 @@ int server::milliseconds_to_tick() {
   if (!jobs_.empty()) return 100;
   for (const auto& [id, one] : objects_)
     if (one->attached.empty()) return 500;
+  if (any_idle_runner()) return 500;
   return clients_.empty() ? static_cast<int>(std::min(idle_seconds_ * 1000 / 2 + 1, 1000.0)) : -1;
 }
 

@@ -186,7 +186,7 @@ class server {
   std::condition_variable queue_filled_, room_made_, room_needed_;
   unsigned fill_threads_ = 0, idle_fill_threads_ = 0;
   std::vector<std::byte> inline_buffer_;
-  bool ending_ = false;
+  bool ending_ = false, ending_runners_ = false;
   clock::time_point last_use_ = clock::now();
   double idle_seconds_ = 10;
   std::thread evictor_;
