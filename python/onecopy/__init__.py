@@ -8,6 +8,7 @@
 
 from ._array import SharedArray
 from ._core import version as __version__
+from ._dask import register as _register_with_dask
 from ._fields import (
     bool8,
     complex64,
@@ -164,3 +165,5 @@ __all__ = [
     "unshare",
     "usage",
 ]
+
+_register_with_dask()

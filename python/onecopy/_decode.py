@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -39,9 +39,10 @@ def decode(node: Node) -> Any:
         return np.asarray(read_array(node))[()]
     if text == "pickle":
         return read_pickled(node)
-    if text in ("memoryview", "bytearray"):
-        array = read_array(node)
-        return bytearray(np.asarray(array)) if text == "bytearray" else memoryview(cast(Any, array))
+    if text == "memoryview":  # as an array: a memoryview can neither be pickled nor say where it lies
+        return read_array(node)
+    if text == "bytearray":
+        return bytearray(np.asarray(read_array(node)))
     if text == "torch.Tensor":
         return _read_tensor(node)
     if text.startswith("{"):
