@@ -85,8 +85,9 @@ class region {
   onecopy::private_view private_view(std::size_t offset, std::size_t size) const;
 
   // A handle that other processes can attach to, and a lease that keeps the object for `lease_seconds` after the last
-  // holder lets go, so that the receiver of the handle has time to attach. Negative: the default (10 minutes, or
-  // ONECOPY_LEASE seconds). Throws unsupported for a region that has no name in any store (file, sealed memfd).
+  // holder lets go, so that the receiver of the handle has time to attach (a hundredth less, where an earlier lease
+  // lasts that long already). Negative: the default (10 minutes, or ONECOPY_LEASE seconds). Throws unsupported for a
+  // region that has no name in any store (file, sealed memfd).
   onecopy::handle handle(std::uint32_t node = 0, double lease_seconds = -1) const;
 
   // How many mappings hold the region now, in all processes, by the kernel's count; at least 1.

@@ -84,6 +84,17 @@ result<mapping> mapping::map_behind(std::span<const std::byte> front, int descri
   return failure::from_errno(tried);
 }
 
+result<mapping> mapping::copy_of(std::span<const std::byte> bytes) {
+  void* address = mmap(nullptr, bytes.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (address == MAP_FAILED) return failure::from_errno("map " + std::to_string(bytes.size()) + " bytes");
+  mapping made;
+  made.data_ = static_cast<std::byte*>(address);
+  made.size_ = bytes.size();
+  made.writable_ = true;
+  std::copy(bytes.begin(), bytes.end(), made.data_);
+  return made;
+}
+
 status mapping::make_writable() {
   if (writable_) return done();
   if (mprotect(data_, size_, PROT_READ | PROT_WRITE) != 0)

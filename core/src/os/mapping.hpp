@@ -33,6 +33,9 @@ class mapping {
   static result<mapping> map_behind(std::span<const std::byte> front, int descriptor, std::uint64_t offset,
                                     std::uint64_t size);
 
+  // Private pages of no file, with a copy of `bytes`, which are not empty.
+  static result<mapping> copy_of(std::span<const std::byte> bytes);
+
   std::byte* data() const noexcept { return data_; }
   std::size_t size() const noexcept { return size_; }
   bool writable() const noexcept { return writable_; }

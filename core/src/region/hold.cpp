@@ -37,17 +37,17 @@ std::shared_ptr<void> descriptor_allowance() {
   return std::shared_ptr<void>(&granted, [](void*) { granted.fetch_sub(1); });
 }
 
-result<std::shared_ptr<region_state>> map_locked(os::fd file, bool writable, region_state::origin from) {
-  auto info = os::status_of(file.get(), "a region");
-  if (!info) return info.reason();
-  if (!S_ISREG(info->st_mode))
+// `info` is what fstat says of the file since it is locked.
+result<std::shared_ptr<region_state>> map_locked(int file, const struct stat& info, bool writable,
+                                                 region_state::origin from) {
+  if (!S_ISREG(info.st_mode))
     return failure{error_kind::corrupt, "read a region", "it is not a regular file", "Send or name a region"};
-  if (info->st_size < static_cast<off_t>(sizeof(format::header)))
+  if (info.st_size < static_cast<off_t>(sizeof(format::header)))
     return failure{error_kind::corrupt, "read a region", "it is too short for a header",
                    "It was cut short, or is not a region"};
-  from.device = info->st_dev;
-  from.inode = info->st_ino;
-  return region_state::map(file.get(), static_cast<std::uint64_t>(info->st_size), writable, std::move(from));
+  from.device = info.st_dev;
+  from.inode = info.st_ino;
+  return region_state::map(file, static_cast<std::uint64_t>(info.st_size), writable, std::move(from));
 }
 
 result<std::shared_ptr<region_state>> hold_in_store(const std::shared_ptr<store_directory>& store,
@@ -66,12 +66,41 @@ result<std::shared_ptr<region_state>> hold_in_store(const std::shared_ptr<store_
       access = O_RDWR;
       continue;
     }
-    auto held = map_locked(std::move(*file), writable, {.where = backing::store, .store = store, .key = key_of(id)});
-    if (held && (*held)->id() != id)
+    auto held = map_locked(file->get(), *info, writable, {.where = backing::store, .store = store, .key = key_of(id)});
+    if (!held) return held;
+    if ((*held)->id() != id)
       return failure{error_kind::corrupt, "attach to the shared object " + name, "the region says it is another one",
                      "Somebody changed files in the store: run `onecopy gc`"};
+    if (!writable) (*held)->note_lease(lease_end(file->get(), *info));
     return held;
   }
+}
+
+// What fstat says of a descriptor that may name a region: memory or a file and, from a stranger, one that nobody can
+// change.
+result<struct stat> believable(int descriptor, bool trusted) {
+  auto info = os::status_of(descriptor, "a received descriptor");
+  if (!info) return info.reason();
+  if (!S_ISREG(info->st_mode))
+    return failure{error_kind::corrupt, "use a received descriptor", "it is not shared memory or a file",
+                   "The sender must send a shared object"};
+  if (!trusted && !os::is_sealed(descriptor))
+    return failure{error_kind::permission, "use a received descriptor",
+                   "it is not sealed, so its sender could change or cut it while it is read",
+                   "The sender must share the object as a sealed memfd"};
+  return info;
+}
+
+// Maps by a description that is this process's alone.
+result<std::shared_ptr<region_state>> map_own(os::fd own, const struct stat& info, bool writable, bool keep) {
+  // Only for holders() to count. A sender who holds the exclusive lock must not make the receiver wait.
+  (void)os::try_lock_shared(own.get());
+  const int descriptor = own.get();
+  region_state::origin from{.where = backing::memfd};
+  // Who takes part in the locks of a mutable object needs the descriptor, too.
+  if (auto allowance = descriptor_allowance(); keep || writable || allowance != nullptr)
+    from.descriptor = std::move(own), from.allowance = std::move(allowance);
+  return map_locked(descriptor, info, writable, std::move(from));
 }
 
 }  // namespace
@@ -102,7 +131,9 @@ result<std::shared_ptr<region_state>> hold_located(const std::shared_ptr<store_d
   if (auto locked = os::lock_shared(own->get(), patience, "a shared object"); !locked) return locked.reason();
   auto locator = add_locator(*store, id, memfd.get());
   if (!locator) return locator.reason();
-  auto held = map_locked(std::move(*own), writable,
+  auto info = os::status_of(own->get(), "a region");
+  if (!info) return info.reason();
+  auto held = map_locked(own->get(), *info, writable,
                          {.where = backing::memfd, .store = store, .descriptor = std::move(memfd),
                           .locator = *locator, .locator_owner = os::process_name(), .key = key_of(id)});
   if (!held) remove_locator(*store, *locator);
@@ -136,7 +167,7 @@ result<std::shared_ptr<region_state>> hold_file(const std::string& path) {
       if (auto known = registry::find(key)) return known;
     region_state::origin from{.where = backing::file, .path = path};
     if (!writable) from.key = key;
-    auto held = map_locked(std::move(*file), writable, std::move(from));
+    auto held = map_locked(file->get(), *info, writable, std::move(from));
     if (!held) {
       auto reason = std::move(held).reason();
       reason.tried = "open " + path;
@@ -147,30 +178,20 @@ result<std::shared_ptr<region_state>> hold_file(const std::string& path) {
 }
 
 result<std::shared_ptr<region_state>> hold_descriptor(int descriptor, bool trusted, bool keep) {
-  auto info = os::status_of(descriptor, "a received descriptor");
+  auto info = believable(descriptor, trusted);
   if (!info) return info.reason();
-  if (!S_ISREG(info->st_mode))
-    return failure{error_kind::corrupt, "use a received descriptor", "it is not shared memory or a file",
-                   "The sender must send a shared object"};
-  if (!trusted && !os::is_sealed(descriptor))
-    return failure{error_kind::permission, "use a received descriptor",
-                   "it is not sealed, so its sender could change or cut it while it is read",
-                   "The sender must share the object as a sealed memfd"};
   const bool writable = trusted && !os::is_sealed(descriptor) && os::is_writable(descriptor);
   // The description came with the descriptor and is the sender's too; a lock on it would end with theirs.
   auto own = os::reopen(descriptor, writable ? O_RDWR : O_RDONLY);
   if (!own) own = os::duplicate(descriptor);
   if (!own) return own.reason();
-  // Only for holders() to count. A sender who holds the exclusive lock must not make the receiver wait.
-  (void)os::try_lock_shared(own->get());
-  region_state::origin from{.where = backing::memfd};
-  // Who takes part in the locks of a mutable object needs one, too.
-  if (auto allowance = descriptor_allowance(); keep || writable || allowance != nullptr) {
-    auto kept = os::reopen(own->get(), writable ? O_RDWR : O_RDONLY);
-    if (!kept && keep) return kept.reason();
-    if (kept) from.descriptor = std::move(*kept), from.allowance = std::move(allowance);
-  }
-  return map_locked(std::move(*own), writable, std::move(from));
+  return map_own(*std::move(own), *info, writable, keep);
+}
+
+result<std::shared_ptr<region_state>> hold_received(os::fd own) {
+  auto info = believable(own.get(), false);
+  if (!info) return info.reason();
+  return map_own(std::move(own), *info, false, false);
 }
 
 bool is_there(const store_directory& store, const object_id& id) {

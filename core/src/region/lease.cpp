@@ -26,6 +26,10 @@ double lease_end(int descriptor, const struct stat& info) noexcept {
 }
 
 result<double> lease_end(const store_directory& store, const std::string& entry) {
+  auto named = os::status_at(store.fd(), entry);
+  if (!named) return named.reason();
+  if (!*named) return failure{error_kind::not_found, "read the lease of " + entry, "it is gone", ""};
+  if (!is_mutable(**named)) return lease_end(-1, **named);
   auto file = os::open_at(store.fd(), entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!file) return file.reason();
   auto info = os::status_of(file->get(), entry);

@@ -96,6 +96,8 @@ std::byte* region::writable_bytes() const {
 bool region::diverged(std::size_t offset, std::size_t size) const {
   require_within(offset, size, *this, "compare shared bytes");
   if (state_->writable() || !state_->handed_out_writable() || size == 0) return false;
+  if (const auto& original = state_->from().original; !original.empty())
+    return std::memcmp(original.data() + offset, state_->checked().base + offset, size) != 0;
   const std::uint64_t first = round_down(offset, page_size), last = round_up(offset + size, page_size);
   auto copied = os::private_bytes(state_->mapping().data() + first, last - first);
   if (copied && *copied == 0) return false;
@@ -160,8 +162,13 @@ onecopy::handle region::handle(std::uint32_t node, double lease_seconds) const {
     auto until = detail::lease_end(*from.store, id().text());
     // A lease is only ever made longer here; an object that was removed by hand still has holders, and a handle of it
     // says not_found where it is used.
-    if (until && *until < os::wall_clock() + lease)
+    // Who hands out thousands of handles a second need not say so thousands of times.
+    const double now = os::wall_clock();
+    if (until && *until < now + lease * 0.99) {
       (void)detail::set_lease(*from.store, id(), lease);
+      until = now + lease;
+    }
+    if (until && !state_->writable()) state_->note_lease(*until);
   }
   return {detail::this_host(), from.store->id(), id(), node};
 }

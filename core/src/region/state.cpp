@@ -52,7 +52,7 @@ region_state::~region_state() {
     if (from_.locator_owner == os::process_name()) remove_locator(*from_.store, from_.locator);
     from_.descriptor.reset();
   }
-  if (from_.store) let_go(*from_.store, id_, name_);
+  if (from_.store) let_go(*from_.store, id_, name_, lease_seen_.load() > os::wall_clock());
 }
 
 result<os::fd> region_state::open_again() const {
@@ -112,8 +112,12 @@ status region_state::check_once(std::uint32_t node, status (*check)(const format
   return done();
 }
 
-void let_go(const store_directory& store, const object_id& id, const std::string& name) noexcept {
+void let_go(const store_directory& store, const object_id& id, const std::string& name, bool leased) noexcept {
   try {
+    if (leased) {
+      auto end = lease_end(store, id.text());
+      if (end && *end > os::wall_clock()) return;
+    }
     auto file = os::open_at(store.fd(), id.text(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     if (!file) {
       // It was in memfds, and this may have been the last.

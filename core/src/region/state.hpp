@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "format/check.hpp"
@@ -30,6 +31,8 @@ class region_state {
     std::string locator_owner;               // the process that made the link, and alone may remove it
     std::optional<registry::key> key;        // under which the registry knows it
     std::uint64_t device = 0, inode = 0;
+    // What a small region of no file held when it came; empty for all others.
+    std::vector<std::byte> original;
     // backing::mapped_file: the bytes from `front` on are the file's, from `file_offset` on.
     std::uint64_t front = 0, file_offset = 0;
   };
@@ -71,6 +74,9 @@ class region_state {
   bool handed_out_writable() const noexcept { return handed_out_.load(std::memory_order_relaxed); }
   void note_handed_out() noexcept { handed_out_.store(true, std::memory_order_relaxed); }
 
+  // When the lease of an immutable object of the store ends, as far as this process knows.
+  void note_lease(double end) noexcept { lease_seen_.store(end, std::memory_order_relaxed); }
+
   // Runs `check` for a node at the first call and remembers that it passed.
   status check_once(std::uint32_t node, status (*check)(const format::checked_region&, std::uint32_t));
 
@@ -86,9 +92,11 @@ class region_state {
   origin from_;
   bool writable_ = false;
   std::atomic<bool> handed_out_{false};
+  std::atomic<double> lease_seen_{0};
   std::atomic<std::atomic<std::uint8_t>*> passed_{nullptr};  // one for each node, made at the first check
 };
 
 // Called when the last mapping of this process is gone: removes the object if nobody holds it and no lease runs.
-void let_go(const store_directory& store, const object_id& id, const std::string& name) noexcept;
+// `leased`: a lease probably runs, so that is asked first, which is cheaper than to find out whether anybody holds it.
+void let_go(const store_directory& store, const object_id& id, const std::string& name, bool leased) noexcept;
 }  // namespace onecopy::detail

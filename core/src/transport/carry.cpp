@@ -94,19 +94,19 @@ result<carried> pack_checked(const value& object, const terms& with, const code_
   return by_descriptor(object, sealed_twin(state, from));
 }
 
-result<region> region_of(const item& what, os::fd descriptor) {
+result<region> region_of(item& what, os::fd descriptor) {
   if (what.has_descriptor() && !descriptor.valid())
     return failure{error_kind::system, "receive an object", "its descriptor did not arrive",
                    "This process may have too many open files: close some or raise `ulimit -n`", EMFILE};
   switch (what.form) {
     case item_form::handle: return store::attach(handle::parse(what.text));
     case item_form::descriptor: {
-      auto held = detail::hold_descriptor(descriptor.get(), false);
+      auto held = detail::hold_received(std::move(descriptor));
       if (!held) return held.reason();
       return region(*std::move(held));
     }
     case item_form::whole: {
-      auto held = hold_bytes(what.blob);
+      auto held = hold_bytes(std::move(what.blob));
       if (!held) return held.reason();
       return region(*std::move(held));
     }
@@ -135,7 +135,7 @@ result<carried> pack(const value& object, const terms& with, const code_place& f
   }
 }
 
-result<value> unpack(const item& what, os::fd descriptor) noexcept {
+result<value> unpack(item what, os::fd descriptor) noexcept {
   try {
     auto whole_region = region_of(what, std::move(descriptor));
     if (!whole_region) return whole_region.reason();

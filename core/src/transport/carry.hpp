@@ -24,6 +24,6 @@ struct carried {
 result<carried> pack(const value& object, const terms& with, const code_place& from);
 
 // Never throws. Failures: what store::attach throws, corrupt, permission (not sealed), invalid_argument.
-result<value> unpack(const item& what, os::fd descriptor) noexcept;
+result<value> unpack(item what, os::fd descriptor) noexcept;
 
 }  // namespace onecopy::transport

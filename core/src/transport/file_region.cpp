@@ -9,7 +9,6 @@
 #include "onecopy/version.hpp"
 #include "os/directory.hpp"
 #include "os/file.hpp"
-#include "os/memfd.hpp"
 #include "os/system.hpp"
 
 namespace onecopy::transport {
@@ -95,12 +94,13 @@ result<std::shared_ptr<detail::region_state>> hold_received_file(int descriptor,
   return hold_checked(descriptor, *info, path, front);
 }
 
-result<std::shared_ptr<detail::region_state>> hold_bytes(std::span<const std::byte> bytes) {
-  // Memory of its own file, not of the heap: so the kernel can tell which pages this process has changed since.
-  auto memory = os::make_memfd("onecopy-small");
-  if (!memory) return memory.reason();
-  if (auto put = os::write_at(memory->get(), bytes, 0); !put) return put.reason();
-  return detail::region_state::map(memory->get(), bytes.size(), false, {.where = backing::memfd});
+result<std::shared_ptr<detail::region_state>> hold_bytes(std::vector<std::byte> bytes) {
+  // No file: making one costs more than everything else about a small message.
+  auto mapped = os::mapping::copy_of(bytes);
+  if (!mapped) return mapped.reason();
+  const std::uint64_t size = bytes.size();
+  return detail::region_state::adopt(std::move(*mapped), size, false,
+                                     {.where = backing::memfd, .original = std::move(bytes)});
 }
 
 }  // namespace onecopy::transport

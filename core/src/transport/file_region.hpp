@@ -34,7 +34,7 @@ result<std::shared_ptr<detail::region_state>> hold_mapped_file(int descriptor, c
 // The same for a file that a peer sent: only if nobody but this user and root could change it, and it is long enough.
 result<std::shared_ptr<detail::region_state>> hold_received_file(int descriptor, const std::string& path,
                                                                  const file_front& front);
-// A region from its bytes, copied.
-result<std::shared_ptr<detail::region_state>> hold_bytes(std::span<const std::byte> bytes);
+// A region of this process alone, from its bytes.
+result<std::shared_ptr<detail::region_state>> hold_bytes(std::vector<std::byte> bytes);
 
 }  // namespace onecopy::transport

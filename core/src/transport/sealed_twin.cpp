@@ -30,6 +30,7 @@ struct twin {
 status copy_into(int memory, const detail::region_state& original) {
   const std::span<const std::byte> bytes(original.checked().base, static_cast<std::size_t>(original.checked().bytes));
   if (auto room = os::reserve(memory, 0, bytes.size()); !room) return room;
+  if (!original.from().original.empty()) return os::write_at(memory, original.from().original, 0);
   bool changed_here = false;
   if (original.handed_out_writable()) {
     auto copied = os::private_bytes(bytes.data(), bytes.size());

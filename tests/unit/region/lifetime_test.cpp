@@ -221,6 +221,30 @@ TEST_F(Lifetime, AnEndlessLeaseIsKeeping) {
   EXPECT_TRUE(store::exists(where));
 }
 
+TEST_F(Lifetime, ALeaseThatWasCutShortIsMadeLongAgainByTheNextHandle) {
+  handle where;
+  {
+    const region made = publish_pattern(1, 1000);
+    where = made.handle(0, 600);
+    store::lease(where.id, 0);  // as another process might
+    EXPECT_EQ(made.handle(0, 600).id, where.id);
+  }
+  EXPECT_TRUE(store::exists(where));
+}
+
+TEST_F(Lifetime, WhoAttachedUnderALeaseThatWasEndedIsStillTheLastOneOut) {
+  handle where;
+  {
+    region made = publish_pattern(1, 1000);
+    where = made.handle(0, 600);
+    made = region();
+    const region attached = store::attach(where);
+    store::lease(where.id, 0);
+  }
+  EXPECT_FALSE(store::exists(where));
+  EXPECT_TRUE(store::list().empty());
+}
+
 TEST_F(Lifetime, StrangeLeasesAreRefusedOrHarmless) {
   const region made = publish_pattern(1, 1000);
   for (const double seconds : {double{NAN}, 1e300, -1e300, -double{INFINITY}, 1e18, -0.0}) {

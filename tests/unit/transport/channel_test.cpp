@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <numeric>
 #include <thread>
 
@@ -99,7 +100,16 @@ TEST(Channel, ASmallObjectTravelsWithinTheMessage) {
   EXPECT_EQ(m.object().as<double>()[9], 9);
   EXPECT_EQ(m.object().region().id(), x.node().region().id());
   // ... and on again, also after somebody has asked for a pointer to write through.
-  (void)m.object().region().writable_bytes();
+  const region& received = m.object().region();
+  std::byte* mine = received.writable_bytes();
+  EXPECT_FALSE(received.diverged(0, received.bytes().size()));
+  b.send(m.object());
+  EXPECT_EQ(a.receive(5).object().as<double>()[9], 9);
+  // What is written to it stays here.
+  const double other = -1;
+  std::memcpy(mine + m.object().data_offset() + 9 * sizeof other, &other, sizeof other);
+  EXPECT_TRUE(received.diverged(0, received.bytes().size()));
+  EXPECT_EQ(m.object().as<double>()[9], -1);
   b.send(m.object());
   EXPECT_EQ(a.receive(5).object().as<double>()[9], 9);
 }
