@@ -50,4 +50,15 @@ SEXP oc_close(SEXP pointer);
 SEXP oc_send(SEXP channel, SEXP x, SEXP handle, SEXP timeout);
 SEXP oc_receive(SEXP channel, SEXP timeout);
 SEXP oc_map_file(SEXP path, SEXP mode, SEXP offset, SEXP length, SEXP dims);
+// api_record.cpp
+SEXP oc_record_open(SEXP handle, SEXP name, SEXP path);
+SEXP oc_record_names(SEXP record);
+SEXP oc_record_type(SEXP record);
+SEXP oc_record_read(SEXP record, SEXP name);
+SEXP oc_record_write(SEXP record, SEXP name, SEXP value);
+SEXP oc_record_snapshot(SEXP record, SEXP timeout);
+SEXP oc_record_must_be_free(SEXP record);
+SEXP oc_record_lock(SEXP record, SEXP timeout);
+SEXP oc_record_unlock(SEXP record);
+SEXP oc_record_repaired(SEXP record);
 }

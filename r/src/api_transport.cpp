@@ -1,6 +1,7 @@
 // Objects that travel as descriptors: to children at birth, over channels, and files that are used where they lie.
 #include "api.hpp"
 #include "plan.hpp"
+#include "pointers.hpp"
 #include "write.hpp"
 
 #include <R_ext/Utils.h>
@@ -16,42 +17,9 @@ void check_interrupt() {
     throw onecopy::error(onecopy::error_kind::interrupted, "wait", "the user interrupted it");
 }
 
-// A C++ object behind an external pointer. `Held` is destroyed by R's collector or by oc_close().
-template <class Held>
-void drop(SEXP pointer) {
-  delete static_cast<Held*>(R_ExternalPtrAddr(pointer));
-  R_ClearExternalPtr(pointer);
-}
-
-template <class Held>
-SEXP wrap(std::unique_ptr<Held> held, const char* tag) {
-  SEXP pointer = r_call([=] {
-    SEXP p = PROTECT(R_MakeExternalPtr(nullptr, Rf_install(tag), R_NilValue));
-    R_RegisterCFinalizerEx(p, drop<Held>, TRUE);
-    UNPROTECT(1);
-    return p;
-  });
-  R_SetExternalPtrAddr(pointer, held.release());
-  return pointer;
-}
-
 constexpr const char* channel_tag = "onecopy_channel";
 constexpr const char* listener_tag = "onecopy_listener";
 constexpr const char* pending_tag = "onecopy_pending";
-
-bool is_pointer(SEXP x, const char* tag) {
-  return TYPEOF(x) == EXTPTRSXP && TYPEOF(R_ExternalPtrTag(x)) == SYMSXP &&
-         std::string_view(CHAR(PRINTNAME(R_ExternalPtrTag(x)))) == tag;
-}
-
-template <class Held>
-Held& held_by(SEXP x, const char* tag, const char* what) {
-  if (!is_pointer(x, tag)) bad_argument(what, "it is of another kind", "see ?channels");
-  if (R_ExternalPtrAddr(x) == nullptr)
-    throw onecopy::error(onecopy::error_kind::invalid_argument, std::string("use a ") + what, "it is closed",
-                         "open a new one (it does not survive saving, or another process)");
-  return *static_cast<Held*>(R_ExternalPtrAddr(x));
-}
 
 onecopy::channel& channel_of(SEXP x) { return held_by<onecopy::channel>(x, channel_tag, "channel"); }
 
@@ -63,14 +31,6 @@ onecopy::channel_options channel_settings() {
 
 SEXP new_channel(onecopy::channel made) {
   return wrap(std::make_unique<onecopy::channel>(std::move(made)), channel_tag);
-}
-
-// NULL, NA and Inf wait for ever.
-double timeout_argument(SEXP x) {
-  if (x == R_NilValue) return -1;
-  const double seconds = Rf_isNumber(x) && XLENGTH(x) == 1 ? Rf_asReal(x) : std::nan("");
-  if (std::isnan(seconds) || seconds < 0) bad_argument("timeout", "it is not a number of seconds");
-  return std::isinf(seconds) ? -1 : seconds;
 }
 
 int descriptor_argument(SEXP x) {

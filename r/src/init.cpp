@@ -65,6 +65,16 @@ const R_CallMethodDef calls[] = {
     {"oc_lazy_depth", address(oc_lazy_depth), 1},
     {"oc_lazy_pager", address(oc_lazy_pager), 1},
     {"oc_lazy_serve", address(oc_lazy_serve), 1},
+    {"oc_record_open", address(oc_record_open), 3},
+    {"oc_record_names", address(oc_record_names), 1},
+    {"oc_record_type", address(oc_record_type), 1},
+    {"oc_record_read", address(oc_record_read), 2},
+    {"oc_record_write", address(oc_record_write), 3},
+    {"oc_record_snapshot", address(oc_record_snapshot), 2},
+    {"oc_record_must_be_free", address(oc_record_must_be_free), 1},
+    {"oc_record_lock", address(oc_record_lock), 2},
+    {"oc_record_unlock", address(oc_record_unlock), 1},
+    {"oc_record_repaired", address(oc_record_repaired), 1},
     {nullptr, nullptr, 0},
 };
 

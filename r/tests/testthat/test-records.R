@@ -1,0 +1,17 @@
+# Records are made in C++ or Python; tests/interop has all three languages on one. Here: what R refuses.
+test_that("what is no record, or not there, is refused with the reason", {
+  expect_error(attachRecord(), "Give one of")
+  expect_error(attachRecord(name = "a", path = "b"), "Give one of")
+  expect_error(attachRecord(name = "nobody-made-this-record"), class = "onecopy_not_found")
+  expect_error(attachRecord(path = tempfile()), class = "onecopy_not_found")
+  expect_error(attachRecord(path = NA_character_), class = "onecopy_invalid_argument")
+  x <- share(c(1, 2, 3))
+  expect_error(attachRecord(sharedHandle(x)), class = "onecopy_wrong_type")
+  damaged <- tempfile()
+  writeBin(as.raw(0:255), damaged)
+  on.exit(unlink(damaged))
+  expect_error(attachRecord(path = damaged), class = "onecopy_corrupt")
+  expect_error(withRecord(list(), 1), "no record")
+  stale <- structure(list(pointer = 1), class = "onecopyRecord")
+  expect_error(stale$bar, class = "onecopy_invalid_argument")
+})
