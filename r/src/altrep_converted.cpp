@@ -5,9 +5,9 @@
 #include <cstring>
 #include <vector>
 
-#include "convert.hpp"
-#include "subset.hpp"
-#include "view.hpp"
+#include "convert.h"
+#include "subset.h"
+#include "view.h"
 
 namespace ocr {
 

@@ -2,7 +2,7 @@
 // a clear error at its first use. Receiving it must not fail, or the connection that carried it would break.
 //
 // data1: the travel state as it arrived (so it can be sent on). data2: the reason.
-#include "view.hpp"
+#include "view.h"
 
 namespace ocr {
 

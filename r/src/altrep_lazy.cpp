@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "lazy.hpp"
-#include "subset.hpp"
+#include "lazy.h"
+#include "subset.h"
 
 namespace ocr {
 

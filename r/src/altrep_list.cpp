@@ -7,8 +7,8 @@
 // is cheap to make again).
 #include <cstring>
 
-#include "plan.hpp"
-#include "subset.hpp"
+#include "plan.h"
+#include "subset.h"
 
 namespace ocr {
 

@@ -1,8 +1,8 @@
 // Views in place: logical, integer, double, complex and raw vectors whose elements are the region's own bytes.
 #include <cstring>
 
-#include "view.hpp"
-#include "subset.hpp"
+#include "view.h"
+#include "subset.h"
 
 namespace ocr {
 

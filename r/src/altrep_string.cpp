@@ -8,8 +8,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "subset.hpp"
-#include "view.hpp"
+#include "subset.h"
+#include "view.h"
 
 namespace ocr {
 

@@ -1,7 +1,7 @@
 #include <cstring>
 
-#include "api.hpp"
-#include "plan.hpp"
+#include "api.h"
+#include "plan.h"
 
 using namespace ocr;
 

@@ -1,6 +1,6 @@
 // Records: C structs that processes share and change, read and written field by field.
-#include "api.hpp"
-#include "pointers.hpp"
+#include "api.h"
+#include "pointers.h"
 
 #include <cmath>
 #include <cstring>

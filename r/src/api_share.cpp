@@ -1,9 +1,9 @@
 #include <cmath>
 #include <functional>
 
-#include "api.hpp"
-#include "subset.hpp"
-#include "write.hpp"
+#include "api.h"
+#include "subset.h"
+#include "write.h"
 
 #include <R_ext/Utils.h>
 

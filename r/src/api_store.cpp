@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "api.hpp"
-#include "view.hpp"
+#include "api.h"
+#include "view.h"
 
 using namespace ocr;
 namespace store = onecopy::store;

@@ -1,8 +1,8 @@
 // Objects that travel as descriptors: to children at birth, over channels, and files that are used where they lie.
-#include "api.hpp"
-#include "plan.hpp"
-#include "pointers.hpp"
-#include "write.hpp"
+#include "api.h"
+#include "plan.h"
+#include "pointers.h"
+#include "write.h"
 
 #include <R_ext/Utils.h>
 

@@ -1,8 +1,8 @@
 // Questions and answers about whole objects: does it hold anything shared, is all of it shared, make it ordinary.
 // All of it is R phase: nothing here has a destructor.
-#include "api.hpp"
-#include "subset.hpp"
-#include "view.hpp"
+#include "api.h"
+#include "subset.h"
+#include "view.h"
 
 using namespace ocr;
 

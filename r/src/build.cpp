@@ -2,8 +2,8 @@
 // here calls the core.
 #include <cstring>
 
-#include "plan.hpp"
-#include "subset.hpp"
+#include "plan.h"
+#include "subset.h"
 
 namespace ocr {
 

@@ -1,4 +1,4 @@
-#include "convert.hpp"
+#include "convert.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "glue.hpp"
+#include "glue.h"
 
 #include <cmath>
 #include <cstdio>

@@ -1,6 +1,6 @@
-#include "api.hpp"
-#include "lazy.hpp"
-#include "view.hpp"
+#include "api.h"
+#include "lazy.h"
+#include "view.h"
 
 #include <R_ext/Rdynload.h>
 #include <R_ext/Visibility.h>

@@ -2,7 +2,7 @@
 #include <cstring>
 #include <set>
 
-#include "lazy.hpp"
+#include "lazy.h"
 
 namespace ocr {
 

@@ -1,6 +1,6 @@
 // Ordinary R vectors over shared memory: R writes its header just before the elements, in a page that is private to
 // this process, and believes that it allocated the vector itself.
-#include "plan.hpp"
+#include "plan.h"
 
 #include <R_ext/Rallocators.h>
 

@@ -1,4 +1,4 @@
-#include "plan.hpp"
+#include "plan.h"
 
 #include <algorithm>
 #include <climits>

@@ -3,7 +3,7 @@
 #include <climits>
 #include <cstring>
 
-#include "plan.hpp"
+#include "plan.h"
 
 namespace ocr {
 

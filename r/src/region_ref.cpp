@@ -1,6 +1,6 @@
 #include <memory>
 
-#include "view.hpp"
+#include "view.h"
 
 namespace ocr {
 

@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "plan.hpp"
-#include "view.hpp"
+#include "plan.h"
+#include "view.h"
 
 namespace ocr {
 

@@ -1,4 +1,4 @@
-#include "write.hpp"
+#include "write.h"
 
 #include <cmath>
 #include <cstdlib>

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "subset.hpp"
-#include "write.hpp"
+#include "subset.h"
+#include "write.h"
 
 namespace ocr {
 

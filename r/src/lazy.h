@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "glue.hpp"
+#include "glue.h"
 #include "onecopy/lazy.hpp"
 
 namespace ocr {

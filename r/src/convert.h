@@ -1,7 +1,7 @@
 // Numbers that R has no type for, and arrays whose elements lie in another order than R's, converted as they are read.
 #pragma once
 
-#include "glue.hpp"
+#include "glue.h"
 
 namespace ocr {
 

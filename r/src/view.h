@@ -7,7 +7,7 @@
 #include <atomic>
 #include <memory>
 
-#include "glue.hpp"
+#include "glue.h"
 
 namespace ocr {
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string_view>
 
-#include "glue.hpp"
+#include "glue.h"
 
 namespace ocr {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "plan.hpp"
+#include "plan.h"
 
 namespace ocr {
 

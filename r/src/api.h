@@ -1,7 +1,7 @@
 // The functions that the package's R code calls. All run in entry(): they give a result or raise an R condition.
 #pragma once
 
-#include "glue.hpp"
+#include "glue.h"
 
 extern "C" {
 // api_share.cpp

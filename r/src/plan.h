@@ -8,8 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "convert.hpp"
-#include "view.hpp"
+#include "convert.h"
+#include "view.h"
 
 namespace ocr {
 

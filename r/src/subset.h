@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "glue.hpp"
+#include "glue.h"
 
 namespace ocr {
 
