@@ -37,7 +37,8 @@
 #' receiveShared(ends[[2]])
 #' \dontrun{
 #' con <- shareConnection(list(big, table))
-#' p <- callr::r_bg(function() sum(onecopy::receiveShared(3)[[1]]), connections = list(con), poll_connection = FALSE)
+#' work <- function() sum(onecopy::receiveShared(3)[[1]])
+#' p <- callr::r_bg(work, connections = list(con), poll_connection = FALSE)
 #' p$get_result()
 #' }
 #' @name channels

@@ -91,6 +91,9 @@ class client {
   std::uint64_t next_sequence_ = 1;
   std::map<std::uint64_t, std::optional<reply>> replies_;  // by sequence, while somebody waits
   std::map<std::uint64_t, std::weak_ptr<lazy_attachment>> attachments_;  // by base
+  // What the watching thread keeps while it works on it: here, and not on its stack, so that a forked child finds them.
+  std::shared_ptr<lazy_attachment> failing_;
+  std::vector<std::shared_ptr<lazy_attachment>> borrowed_;
   std::function<void(const lazy_vector&)> notice_;
 };
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include "os/file.hpp"
 #include "os/poller.hpp"
@@ -34,14 +35,13 @@ void client::watch() {
   for (;;) {
     if (!connected_) {
       changed_.wait(hold, [&] { return wanted_ || !attachments_.empty(); });
-      // Kept until the mutex is free: the last reference may be ours, and its destructor takes the mutex.
-      std::vector<std::shared_ptr<lazy_attachment>> held;
-      auto outcome = reconnect(hold, held);
+      auto outcome = reconnect(hold, borrowed_);
       ++generation_;
       cant_connect_ = outcome ? std::nullopt : std::optional(outcome.reason());
       changed_.notify_all();
+      auto held = std::exchange(borrowed_, {});
       hold.unlock();
-      held.clear();
+      held.clear();  // the last reference may be ours, and its destructor takes the mutex
       hold.lock();
       if (!connected_) {
         hold.unlock();
@@ -112,20 +112,25 @@ status client::introduce(std::vector<std::shared_ptr<lazy_attachment>>& held) {
 }
 
 void client::take_failure(const reply& what) {
-  std::shared_ptr<lazy_attachment> in;
+  lazy_attachment* in = nullptr;
   std::function<void(const lazy_vector&)> notice;
   {
     std::lock_guard hold(mutex_);
-    if (const auto found = attachments_.find(what.base); found != attachments_.end()) in = found->second.lock();
+    if (const auto found = attachments_.find(what.base); found != attachments_.end())
+      failing_ = found->second.lock();
+    in = failing_.get();
     notice = notice_;
   }
-  if (!in) return;
+  if (in == nullptr) return;
   {
     std::lock_guard hold(in->mutex);
     if (!in->trouble) in->trouble = what.outcome().reason();
     if (what.notice == 1) plant(*in, what.offset, what.size);
   }
-  if (notice) notice(lazy_vector(in));
+  if (notice) notice(lazy_vector(failing_));
+  std::shared_ptr<lazy_attachment> done_with;
+  std::lock_guard hold(mutex_);
+  done_with = std::move(failing_);  // and let go of when the mutex is free again
 }
 
 // In place of data that can't be had: the thread that waits must go on, and must not read zeros, which could be taken
@@ -201,8 +206,12 @@ void client::begin_again() {
   replies_.clear();
   socket_.reset();
   faults_.descriptor.reset();  // it would report faults of the parent
-  std::unique_lock hold(mutex_);
+  // What the parent's watching thread held at that moment, nobody in the child would ever let go of. All of these are let
+  // go of when the mutex is free again.
+  const auto failing = std::move(failing_);
+  const auto borrowed = std::exchange(borrowed_, {});
   std::vector<std::shared_ptr<lazy_attachment>> all;
+  std::unique_lock hold(mutex_);
   for (const auto& [base, weak] : attachments_)
     if (auto one = weak.lock()) all.push_back(std::move(one));
   if (all.empty()) return;
