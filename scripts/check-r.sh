@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The R package as its users get it: `R CMD build`, then `R CMD check --as-cran` of what that made. Takes some minutes;
-# fails on errors and warnings. scripts/check-newer-r.sh does the same on later versions of R.
+# fails on errors and warnings. Wants what scripts/setup.sh installs, and knitr, rmarkdown, pandoc and qpdf.
+# scripts/check-newer-r.sh does the same on later versions of R.
 #
 #   scripts/check-r.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -20,8 +21,12 @@ export MAKEFLAGS=-j${ONECOPY_JOBS:-$(nproc)} LANG=C.UTF-8
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_SYSTEM_CLOCK_=false
 mkdir -p none/src/contrib
 touch none/src/contrib/PACKAGES
-printf 'menu_name\tURL\tdefault\tsource\twin.binary\tmac.binary\nCRAN\tCRAN\tfile://%s/none\tTRUE\tTRUE\tFALSE\tFALSE\n' \
-  "$work" >repositories
+{
+  printf 'menu_name\tURL\tdefault\tsource\twin.binary\tmac.binary\n'
+  for name in CRAN BioCsoft BioCann BioCexp; do
+    printf '%s\t%s\tfile://%s/none\tTRUE\tTRUE\tFALSE\tFALSE\n' "$name" "$name" "$work"
+  done
+} >repositories
 export R_REPOSITORIES=$work/repositories
 logged "$work/build.log" "R CMD build" R CMD build r
 status=0
