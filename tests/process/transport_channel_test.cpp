@@ -13,34 +13,20 @@
 #include <numeric>
 
 #include "onecopy/onecopy.hpp"
+#include "support/descriptors.hpp"
+#include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/scratch.hpp"
 
 namespace {
 
 using namespace onecopy;
+using test::kind_thrown_by;
 
 array<double> shared(std::size_t count, backing where = backing::store, double first = 0) {
   std::vector<double> all(count);
   std::iota(all.begin(), all.end(), first);
   return share(std::span<const double>(all), {.where = where});
-}
-
-template <class Body>
-error_kind kind_of_error(Body body) {
-  try {
-    body();
-  } catch (const error& e) {
-    return e.kind();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return error_kind::system;
-}
-
-int open_descriptors() {
-  int count = 0;
-  for (int i = 0; i < 4096; ++i) count += fcntl(i, F_GETFD) != -1;
-  return count;
 }
 
 constexpr double patience = 60;
@@ -98,7 +84,7 @@ TEST(ChannelProcess, AProcessThatIsKilledIsAnEventAtEveryMoment) {
     close(descriptor);
     for (int i = 0; i < round * 3; ++i) EXPECT_EQ(here.receive(patience).object().size(), 5000u);
     child.kill();
-    const auto kind = kind_of_error([&, &here = here] {
+    const auto kind = kind_thrown_by([&, &here = here] {
       for (;;) {
         const message m = here.receive(patience);  // what came before is whole
         EXPECT_EQ(m.text().size(), 20'000u);
@@ -118,7 +104,7 @@ TEST(ChannelProcess, AWaitingSenderLearnsOfTheDeathToo) {
     return 0;
   });
   close(descriptor);
-  const auto kind = kind_of_error([&, &here = here] {
+  const auto kind = kind_thrown_by([&, &here = here] {
     for (;;) here.send(std::string(30'000, 'x'), patience);
   });
   EXPECT_EQ(kind, error_kind::peer_closed);
@@ -272,7 +258,7 @@ TEST(ChannelProcess, AHandleSentToAnotherUserIsAnErrorAndNoAccess) {
     if (read(sent[0], &byte, 1) != 1) return 2;
     channel parent(descriptor);
     const message m = parent.receive(patience);
-    const auto kind = kind_of_error([&] { m.object(); });
+    const auto kind = kind_thrown_by([&] { m.object(); });
     return kind == error_kind::permission || kind == error_kind::wrong_host || kind == error_kind::not_found ? 0 : 1;
   });
   close(descriptor);
@@ -298,7 +284,7 @@ TEST(ChannelProcess, FilesOfAnotherUserAreRefusedAndRootsAreNot) {
     channel parent(descriptor);
     const message m = parent.receive(patience);
     if (m.object(0).data_bytes() != 100'000) return 1;
-    return kind_of_error([&] { m.object(1); }) == error_kind::permission ? 0 : 2;
+    return kind_thrown_by([&] { m.object(1); }) == error_kind::permission ? 0 : 2;
   });
   close(descriptor);
   const std::vector<value> both = {map_file(mine), map_file(theirs)};
@@ -327,7 +313,7 @@ TEST(ChannelProcess, SixtyThousandReceivedObjectsNeedNoDescriptors) {
   test::forked receiver([&] {
     rlimit limit{1024, 1024};
     setrlimit(RLIMIT_NOFILE, &limit);
-    const int before = open_descriptors();
+    const int before = test::open_descriptors();
     channel c(receiving, {.inline_limit = 0});
     std::vector<value> held;
     while (held.size() < many) {
@@ -337,7 +323,7 @@ TEST(ChannelProcess, SixtyThousandReceivedObjectsNeedNoDescriptors) {
     for (int i = 0; i < many; ++i)
       if (held[static_cast<std::size_t>(i)].as<double>()[9] != i + 9) return 1;
     // A process keeps descriptors of some objects, so as to send them on: at most an eighth of those it may have.
-    return open_descriptors() <= before + 2 + 1024 / 8 ? 0 : 2;
+    return test::open_descriptors() <= before + 2 + 1024 / 8 ? 0 : 2;
   });
   close(receiving);
   EXPECT_EQ(sender.wait(300), 0);

@@ -5,25 +5,16 @@
 #include <unistd.h>
 
 #include "onecopy/onecopy.hpp"
+#include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/scratch.hpp"
 
 namespace {
 
 using namespace onecopy;
+using test::kind_thrown_by;
 
 constexpr double patience = 60;
-
-template <class Body>
-error_kind kind_of_error(Body body) {
-  try {
-    body();
-  } catch (const error& e) {
-    return e.kind();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return error_kind::system;
-}
 
 region fill(pending_memory& memory, const std::vector<double>& content) {
   writer w;
@@ -63,31 +54,31 @@ TEST(Pending, WhenTheWriterDiesNobodyWaits) {
   const std::string path = "/proc/" + std::to_string(writer_process.pid()) + "/fd/" + std::to_string(number);
   handed = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   ASSERT_GE(handed, 0);
-  EXPECT_EQ(kind_of_error([&] { receive_descriptor(handed, 0.05); }), error_kind::timeout);
+  EXPECT_EQ(kind_thrown_by([&] { receive_descriptor(handed, 0.05); }), error_kind::timeout);
   writer_process.kill();
-  EXPECT_EQ(kind_of_error([&] { receive_descriptor(handed, patience); }), error_kind::peer_closed);
+  EXPECT_EQ(kind_thrown_by([&] { receive_descriptor(handed, patience); }), error_kind::peer_closed);
   close(handed), close(ready[0]), close(ready[1]);
 }
 
 TEST(Pending, ItIsWrittenOnceAndNotMutable) {
   pending_memory memory;
   writer w;
-  EXPECT_EQ(kind_of_error([&] { memory.publish(w, {.writable = true}); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { memory.publish(w, {.writable = true}); }), error_kind::invalid_argument);
   (void)fill(memory, {1, 2, 3});
-  EXPECT_EQ(kind_of_error([&] { fill(memory, {1, 2, 3}); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { fill(memory, {1, 2, 3}); }), error_kind::invalid_argument);
 }
 
 TEST(Pending, WhatIsNoPendingMemoryIsNotWaitedFor) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
-  EXPECT_EQ(kind_of_error([&] { receive_descriptor(ends[0], patience); }), error_kind::corrupt);
-  EXPECT_EQ(kind_of_error([&] { receive_descriptor(987654, patience); }), error_kind::system);
+  EXPECT_EQ(kind_thrown_by([&] { receive_descriptor(ends[0], patience); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { receive_descriptor(987654, patience); }), error_kind::system);
   const int unsealed = memfd_create("unsealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   ASSERT_EQ(ftruncate(unsealed, 8192), 0);
-  EXPECT_EQ(kind_of_error([&] { receive_descriptor(unsealed, patience); }), error_kind::permission);
+  EXPECT_EQ(kind_thrown_by([&] { receive_descriptor(unsealed, patience); }), error_kind::permission);
   int calls = 0;
   pending_memory memory;
-  EXPECT_EQ(kind_of_error([&] {
+  EXPECT_EQ(kind_thrown_by([&] {
               receive_descriptor(memory.descriptor(), patience, [&] {
                 if (++calls == 3) throw error(error_kind::interrupted, "wait", "stop");
               });

@@ -4,11 +4,13 @@
 #include <cstring>
 
 #include "onecopy/onecopy.hpp"
+#include "support/expect.hpp"
 #include "support/scratch.hpp"
 
 namespace {
 
 using namespace onecopy;
+using test::kind_thrown_by;
 
 // An object of another store, and its bytes as they would come over a network.
 struct elsewhere {
@@ -33,19 +35,9 @@ struct elsewhere {
   }
 };
 
-error_kind kind_thrown(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const error& caught) {
-    return caught.kind();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return error_kind::system;
-}
-
 TEST(Import, HandleOfAnotherStoreIsWrongHostUntilACopyIsHere) {
   const elsewhere object;
-  EXPECT_EQ(kind_thrown([&] { (void)attach(object.where); }), error_kind::wrong_host);
+  EXPECT_EQ(kind_thrown_by([&] { (void)attach(object.where); }), error_kind::wrong_host);
   const region copy = store::import(object.where.id, object.bytes.size(), object.producer());
   const auto found = attach<array<double>>(object.where);
   EXPECT_EQ(found[2], 3);
@@ -62,13 +54,13 @@ TEST(Import, SecondCopyIsTheFirst) {
 TEST(Import, AnotherObjectOrDamageIsRefusedAndLeavesNothing) {
   const elsewhere object, stranger;
   const auto before = store::list().size();
-  EXPECT_EQ(kind_thrown([&] { store::import(object.where.id, stranger.bytes.size(), stranger.producer()); }),
+  EXPECT_EQ(kind_thrown_by([&] { store::import(object.where.id, stranger.bytes.size(), stranger.producer()); }),
             error_kind::corrupt);
   elsewhere damaged = object;
   damaged.bytes[256 + 8] = std::byte{0xff};  // the root's length
-  EXPECT_EQ(kind_thrown([&] { store::import(object.where.id, damaged.bytes.size(), damaged.producer()); }),
+  EXPECT_EQ(kind_thrown_by([&] { store::import(object.where.id, damaged.bytes.size(), damaged.producer()); }),
             error_kind::corrupt);
-  EXPECT_EQ(kind_thrown([&] { store::import(object.where.id, 10, object.producer()); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { store::import(object.where.id, 10, object.producer()); }), error_kind::corrupt);
   EXPECT_EQ(store::list().size(), before);
 }
 
@@ -82,10 +74,10 @@ TEST(Import, SourceThatFailsPassesItsErrorOn) {
 }
 
 TEST(Publish, MoreThanTheMemoryThereIsIsAnErrorAndNotADeadProcess) {
-  EXPECT_EQ(kind_thrown([] { make_writable<double>(std::uint64_t{1} << 42); }), error_kind::no_memory);
+  EXPECT_EQ(kind_thrown_by([] { make_writable<double>(std::uint64_t{1} << 42); }), error_kind::no_memory);
   writer w;
   w.array(w.root(), {.type = dtype::int8, .count = std::uint64_t{1} << 45}, nullptr);
-  EXPECT_EQ(kind_thrown([&] { w.publish({.where = backing::memfd}); }), error_kind::no_memory);
+  EXPECT_EQ(kind_thrown_by([&] { w.publish({.where = backing::memfd}); }), error_kind::no_memory);
 }
 
 }  // namespace

@@ -10,26 +10,17 @@
 
 #include "onecopy/weak.hpp"
 #include "onecopy/writer.hpp"
+#include "support/expect.hpp"
 #include "support/scratch.hpp"
 
 namespace {
 
 using namespace onecopy;
+using test::kind_thrown_by;
 
 value block(double content, std::size_t count = 10'000, backing where = backing::store) {
   const std::vector<double> all(count, content);
   return share(std::span<const double>(all), {.where = where}).node();
-}
-
-template <class Body>
-error_kind kind_of_error(Body body) {
-  try {
-    body();
-  } catch (const error& e) {
-    return e.kind();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return error_kind::system;
 }
 
 TEST(Cache, LoadsOnceAndGivesTheSameMemory) {
@@ -130,10 +121,10 @@ TEST(Cache, MappedFilesTakeNoneOfTheBudget) {
 
 TEST(Cache, ALoaderThatFailsLeavesNothingBehind) {
   cache<std::string> all;
-  EXPECT_EQ(kind_of_error([&] { all.get("x", []() -> value { throw error(error_kind::not_found, "load", "no"); }); }),
+  EXPECT_EQ(kind_thrown_by([&] { all.get("x", []() -> value { throw error(error_kind::not_found, "load", "no"); }); }),
             error_kind::not_found);
-  EXPECT_EQ(kind_of_error([&] { all.get("x", [] { return value(); }); }), error_kind::invalid_argument);
-  EXPECT_EQ(kind_of_error([&] { all.put("x", value()); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { all.get("x", [] { return value(); }); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { all.put("x", value()); }), error_kind::invalid_argument);
   EXPECT_EQ(all.get("x", [] { return block(1); }, 0).size(), 10'000u);
 }
 
@@ -167,10 +158,10 @@ TEST(Cache, WaitingHasAnEnd) {
     });
   });
   while (!begun) usleep(1000);
-  EXPECT_EQ(kind_of_error([&] { all.get("x", [] { return block(2); }, 0.02); }), error_kind::timeout);
+  EXPECT_EQ(kind_thrown_by([&] { all.get("x", [] { return block(2); }, 0.02); }), error_kind::timeout);
   stop = true;
   slow.join();
-  EXPECT_EQ(kind_of_error([&] { all.get("y", [&] { return all.get("y", [] { return block(1); }); }); }),
+  EXPECT_EQ(kind_thrown_by([&] { all.get("y", [&] { return all.get("y", [] { return block(1); }); }); }),
             error_kind::invalid_argument);
 }
 
@@ -195,9 +186,9 @@ TEST(Cache, TwoCachesOfOneNameShareAndOthersDoNot) {
 
 TEST(Cache, ANamedCacheRefusesWhatOthersCouldNotAttachTo) {
   cache<std::string> all({.name = "strict"});
-  EXPECT_EQ(kind_of_error([&] { all.get("x", [] { return block(1, 10'000, backing::memfd); }); }),
+  EXPECT_EQ(kind_thrown_by([&] { all.get("x", [] { return block(1, 10'000, backing::memfd); }); }),
             error_kind::invalid_argument);
-  EXPECT_EQ(kind_of_error([&] { cache<std::string> bad({.name = std::string(121, 'n')}); }),
+  EXPECT_EQ(kind_thrown_by([&] { cache<std::string> bad({.name = std::string(121, 'n')}); }),
             error_kind::invalid_argument);
 }
 
@@ -219,7 +210,7 @@ TEST(WeakReference, OfOtherMemoryServesThisProcess) {
   value held = block(1, 10'000, backing::memfd);
   const weak_reference weak(held);
   EXPECT_EQ(weak.lock()->data(), held.data());
-  EXPECT_EQ(kind_of_error([&] { (void)weak.text(); }), error_kind::unsupported);
+  EXPECT_EQ(kind_thrown_by([&] { (void)weak.text(); }), error_kind::unsupported);
   held = {};
   EXPECT_FALSE(weak.alive());
   EXPECT_FALSE(weak_reference().alive());

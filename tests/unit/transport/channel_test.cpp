@@ -18,11 +18,13 @@
 #include "onecopy/store.hpp"
 #include "onecopy/writer.hpp"
 #include "os/fd.hpp"
+#include "support/expect.hpp"
 #include "support/scratch.hpp"
 
 namespace {
 
 using namespace onecopy;
+using test::kind_thrown_by;
 
 std::vector<double> numbers(std::size_t count, double first = 0) {
   std::vector<double> all(count);
@@ -33,19 +35,6 @@ std::vector<double> numbers(std::size_t count, double first = 0) {
 array<double> shared(std::size_t count, backing where = backing::store) {
   const auto all = numbers(count);
   return share(std::span<const double>(all), {.where = where});
-}
-
-template <class Body>
-error_kind kind_of_error(Body body) {
-  try {
-    body();
-  } catch (const error& e) {
-    EXPECT_FALSE(e.tried().empty());
-    EXPECT_FALSE(e.happened().empty());
-    return e.kind();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return error_kind::system;
 }
 
 bool readable(const channel& c) {
@@ -172,7 +161,7 @@ TEST(Channel, AMutableObjectIsSharedWithThisUserAndRefusedToStrangers) {
     EXPECT_EQ(y[5], 3);
   }
   auto [a, b] = channel::pair({.assume = channel_options::peer::stranger});
-  EXPECT_EQ(kind_of_error([&, &a = a] { a.send(x); }), error_kind::permission);
+  EXPECT_EQ(kind_thrown_by([&, &a = a] { a.send(x); }), error_kind::permission);
   a.send("still usable");
   EXPECT_EQ(b.receive(5).text(), "still usable");
 }
@@ -213,7 +202,7 @@ TEST(Channel, TryReceiveTimeoutAndPoll) {
   EXPECT_EQ(b.receive(5).text(), "greeting");
   EXPECT_FALSE(readable(b));
   EXPECT_FALSE(b.try_receive().has_value());
-  EXPECT_EQ(kind_of_error([&, &b = b] { b.receive(0.02); }), error_kind::timeout);
+  EXPECT_EQ(kind_thrown_by([&, &b = b] { b.receive(0.02); }), error_kind::timeout);
   a.send("x");
   EXPECT_TRUE(readable(b));
   EXPECT_EQ(b.try_receive()->text(), "x");
@@ -223,12 +212,12 @@ TEST(Channel, AFullChannelIsATimeoutThatSentNothing) {
   auto [a, b] = channel::pair();
   const std::string block(30'000, 'b');
   std::size_t sent = 0;
-  const auto kind = kind_of_error([&, &a = a] {
+  const auto kind = kind_thrown_by([&, &a = a] {
     for (;; ++sent) a.send(block, 0.02);
   });
   EXPECT_EQ(kind, error_kind::timeout);
   EXPECT_GT(sent, 1u);
-  EXPECT_EQ(kind_of_error([&, &a = a] { a.send("more", 0); }), error_kind::timeout);
+  EXPECT_EQ(kind_thrown_by([&, &a = a] { a.send("more", 0); }), error_kind::timeout);
   for (std::size_t i = 0; i < sent; ++i) EXPECT_EQ(b.receive(5).text().size(), block.size());
   EXPECT_FALSE(b.try_receive().has_value());
   a.send("flows again", 1);
@@ -239,7 +228,7 @@ TEST(Channel, AMessageThatTimedOutInItsMiddleLeavesNoTrace) {
   auto [a, b] = channel::pair({.inline_limit = 16384});
   std::vector<value> all;
   for (int i = 0; i < 1000; ++i) all.push_back(shared(500).node());  // 4 MB within the message
-  EXPECT_EQ(kind_of_error([&, &a = a] { a.send(all, "never", 0.02); }), error_kind::timeout);
+  EXPECT_EQ(kind_thrown_by([&, &a = a] { a.send(all, "never", 0.02); }), error_kind::timeout);
   std::thread sender([&a = a] { a.send("next"); });
   EXPECT_EQ(b.receive(5).text(), "next");
   sender.join();
@@ -262,9 +251,9 @@ TEST(Channel, ThePeersEndIsAnEventAfterAllThatItSent) {
   a.close();
   EXPECT_EQ(b.receive(5).text(), "last words");
   EXPECT_TRUE(readable(b));
-  EXPECT_EQ(kind_of_error([&, &b = b] { b.receive(5); }), error_kind::peer_closed);
-  EXPECT_EQ(kind_of_error([&, &b = b] { b.send("x"); }), error_kind::peer_closed);
-  EXPECT_EQ(kind_of_error([&, &a = a] { a.send("x"); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&, &b = b] { b.receive(5); }), error_kind::peer_closed);
+  EXPECT_EQ(kind_thrown_by([&, &b = b] { b.send("x"); }), error_kind::peer_closed);
+  EXPECT_EQ(kind_thrown_by([&, &a = a] { a.send("x"); }), error_kind::invalid_argument);
   EXPECT_EQ(a.descriptor(), -1);
 }
 
@@ -280,10 +269,10 @@ TEST(Channel, AnObjectThatIsGoneIsAnErrorWhenItIsAskedForAndNothingElse) {
   const message m = b.receive(5);
   EXPECT_EQ(m.text(), "two");
   ASSERT_EQ(m.size(), 2u);
-  EXPECT_EQ(kind_of_error([&] { m.object(0); }), error_kind::not_found);
-  EXPECT_EQ(kind_of_error([&] { m.objects(); }), error_kind::not_found);
+  EXPECT_EQ(kind_thrown_by([&] { m.object(0); }), error_kind::not_found);
+  EXPECT_EQ(kind_thrown_by([&] { m.objects(); }), error_kind::not_found);
   EXPECT_EQ(m.object(1).size(), 100'000u);
-  EXPECT_EQ(kind_of_error([&] { m.object(2); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { m.object(2); }), error_kind::invalid_argument);
 }
 
 TEST(Channel, AnObjectMayBeLetGoOfAsSoonAsItIsSent) {
@@ -321,7 +310,7 @@ TEST(Channel, EachEndLearnsWhoTheOtherIs) {
   EXPECT_EQ(who.process, getpid());
   EXPECT_EQ(a.receive(5).text(), "hello");
   auto [c, d] = channel::pair();
-  EXPECT_EQ(kind_of_error([&, &c = c] { c.wait_for_peer(0.02); }), error_kind::timeout);
+  EXPECT_EQ(kind_thrown_by([&, &c = c] { c.wait_for_peer(0.02); }), error_kind::timeout);
 }
 
 TEST(Channel, SeveralSendersAndReceivers) {
@@ -345,7 +334,7 @@ TEST(Channel, AnInterruptEndsAWait) {
   auto [a, b] = channel::pair({.check_interrupt = [&] {
     if (++calls == 2) throw error(error_kind::interrupted, "wait", "stop");
   }});
-  EXPECT_EQ(kind_of_error([&, &b = b] { b.receive(); }), error_kind::interrupted);
+  EXPECT_EQ(kind_thrown_by([&, &b = b] { b.receive(); }), error_kind::interrupted);
   a.send("x");
   EXPECT_EQ(b.receive().text(), "x");
 }
@@ -354,23 +343,23 @@ TEST(Channel, OnlyPacketSocketsMakeChannels) {
   int ends[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
   const os::fd first(ends[0]), second(ends[1]);
-  EXPECT_EQ(kind_of_error([&] { channel c(first.get()); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { channel c(first.get()); }), error_kind::invalid_argument);
   EXPECT_NE(fcntl(first.get(), F_GETFD), -1);  // stays the caller's
   ASSERT_EQ(pipe(ends), 0);
   const os::fd third(ends[0]), fourth(ends[1]);
   EXPECT_THROW(channel c(third.get()), error);
   EXPECT_THROW(channel c(-1), error);
   channel closed;
-  EXPECT_EQ(kind_of_error([&] { closed.receive(); }), error_kind::invalid_argument);
-  EXPECT_EQ(kind_of_error([&] { auto [a, b] = channel::pair(); a.send(value()); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { closed.receive(); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { auto [a, b] = channel::pair(); a.send(value()); }), error_kind::invalid_argument);
 }
 
 TEST(Listener, ConnectsByPath) {
   const std::string path = store::directory() + "/../listener-" + std::to_string(getpid());
   {
     listener l(path);
-    EXPECT_EQ(kind_of_error([&] { l.accept(0.01); }), error_kind::timeout);
-    EXPECT_EQ(kind_of_error([&] { listener second(path); }), error_kind::exists);
+    EXPECT_EQ(kind_thrown_by([&] { l.accept(0.01); }), error_kind::timeout);
+    EXPECT_EQ(kind_thrown_by([&] { listener second(path); }), error_kind::exists);
     channel client = channel::connect(path);
     client.send(shared(100'000), "first");
     channel server = l.accept(5);
@@ -382,7 +371,7 @@ TEST(Listener, ConnectsByPath) {
     EXPECT_EQ(client.receive(5).text(), "welcome");
   }
   EXPECT_EQ(access(path.c_str(), F_OK), -1);
-  EXPECT_EQ(kind_of_error([&] { channel::connect(path, 1); }), error_kind::not_found);
+  EXPECT_EQ(kind_thrown_by([&] { channel::connect(path, 1); }), error_kind::not_found);
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "os/memfd.hpp"
 #include "os/socket.hpp"
 #include "os/system.hpp"
+#include "support/descriptors.hpp"
 #include "support/scratch.hpp"
 #include "transport/packet.hpp"
 
@@ -70,12 +71,6 @@ struct lying_peer {
   channel victim;
   os::fd socket;
 };
-
-int open_descriptors() {
-  int count = 0;
-  for (int i = 0; i < 4096; ++i) count += fcntl(i, F_GETFD) != -1;
-  return count;
-}
 
 std::vector<std::byte> region_bytes(std::size_t count = 1000) {
   const std::vector<double> content(count, 1.5);
@@ -174,12 +169,12 @@ TEST(HostilePeer, FewerAndMoreDescriptorsThanObjects) {
   const message m = peer.victim.receive(5);
   EXPECT_EQ(m.object(0).as<double>()[0], 1.5);
   EXPECT_EQ(lying_peer::kind([&] { m.object(1); }), error_kind::system);
-  const int before = open_descriptors();
+  const int before = test::open_descriptors();
   for (int i = 0; i < 10; ++i) {
     peer.put({one}, std::vector<int>(250, good.get()));
     EXPECT_EQ(peer.victim.receive(5).object().as<double>()[0], 1.5);
   }
-  EXPECT_LE(open_descriptors(), before + 1);
+  EXPECT_LE(test::open_descriptors(), before + 1);
 }
 
 TEST(HostilePeer, HandlesThatLeadNowhere) {

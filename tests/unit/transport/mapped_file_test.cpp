@@ -13,23 +13,13 @@
 
 #include "onecopy/channel.hpp"
 #include "onecopy/writer.hpp"
+#include "support/expect.hpp"
 #include "support/scratch.hpp"
 
 namespace {
 
 using namespace onecopy;
-
-template <class Body>
-error_kind kind_of_error(Body body) {
-  try {
-    body();
-  } catch (const error& e) {
-    EXPECT_FALSE(e.happened().empty());
-    return e.kind();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return error_kind::system;
-}
+using test::kind_thrown_by;
 
 std::string content(std::size_t size) {
   std::string all(size, '\0');
@@ -81,7 +71,7 @@ TEST_F(MappedFile, ElementsOffsetCountAndShape) {
 
 TEST_F(MappedFile, OptionsThatDoNotFitAreErrors) {
   const std::string path = write(content(1001));
-  const auto refused = [&](const map_options& options) { return kind_of_error([&] { map_file(path, options); }); };
+  const auto refused = [&](const map_options& options) { return kind_thrown_by([&] { map_file(path, options); }); };
   EXPECT_EQ(refused({.type = dtype::float64}), error_kind::invalid_argument);  // not a whole number
   EXPECT_EQ(refused({.offset = 8}), error_kind::invalid_argument);
   EXPECT_EQ(refused({.offset = 6400}), error_kind::invalid_argument);
@@ -94,13 +84,13 @@ TEST_F(MappedFile, OptionsThatDoNotFitAreErrors) {
 }
 
 TEST_F(MappedFile, WhatIsNoOrdinaryFileIsAnError) {
-  EXPECT_EQ(kind_of_error([&] { mapped_file(folder / "missing"); }), error_kind::not_found);
-  EXPECT_EQ(kind_of_error([&] { mapped_file file(folder.path()); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { mapped_file(folder / "missing"); }), error_kind::not_found);
+  EXPECT_EQ(kind_thrown_by([&] { mapped_file file(folder.path()); }), error_kind::invalid_argument);
   ASSERT_EQ(mkfifo((folder / "fifo").c_str(), 0600), 0);
-  EXPECT_EQ(kind_of_error([&] { mapped_file(folder / "fifo"); }), error_kind::invalid_argument);
-  EXPECT_EQ(kind_of_error([&] { mapped_file("/dev/zero"); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { mapped_file(folder / "fifo"); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { mapped_file("/dev/zero"); }), error_kind::invalid_argument);
   const auto ordinary = share(std::span<const double>(std::vector<double>(10)));
-  EXPECT_EQ(kind_of_error([&] { mapped_file file(ordinary.node()); }), error_kind::wrong_type);
+  EXPECT_EQ(kind_thrown_by([&] { mapped_file file(ordinary.node()); }), error_kind::wrong_type);
 }
 
 TEST_F(MappedFile, TheFilesPagesAreTheOneCopy) {
@@ -135,8 +125,8 @@ TEST_F(MappedFile, CutShortIsAnErrorAndNotTheEndOfTheProcess) {
   std::vector<std::byte> out(1000);
   file.read(90'000, out);
   ASSERT_EQ(truncate(path.c_str(), 50'000), 0);
-  EXPECT_EQ(kind_of_error([&] { file.read(90'000, out); }), error_kind::corrupt);
-  EXPECT_EQ(kind_of_error([&] { file.read(0, out); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { file.read(90'000, out); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { file.read(0, out); }), error_kind::corrupt);
   EXPECT_FALSE(file.intact());
   EXPECT_EQ(file.bytes()[99'999], std::byte{0});  // a pointer finds zeros
   EXPECT_EQ(text(file).substr(0, 40'000), std::string_view(all).substr(0, 40'000));
@@ -151,7 +141,7 @@ TEST_F(MappedFile, ACutWithinTheLastPageIsSeenToo) {
   const mapped_file file(path);
   ASSERT_EQ(truncate(path.c_str(), 4999), 0);
   EXPECT_FALSE(file.intact());
-  EXPECT_EQ(kind_of_error([&] { file.check(); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { file.check(); }), error_kind::corrupt);
 }
 
 TEST_F(MappedFile, CutToNothingBeforeItIsTouched) {
@@ -159,7 +149,7 @@ TEST_F(MappedFile, CutToNothingBeforeItIsTouched) {
   const mapped_file file(path);
   ASSERT_EQ(truncate(path.c_str(), 0), 0);
   EXPECT_EQ(file.bytes()[0], std::byte{0});
-  EXPECT_EQ(kind_of_error([&] { file.check(); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { file.check(); }), error_kind::corrupt);
 }
 
 TEST_F(MappedFile, ReplacedAndRemovedFilesStayReadable) {
@@ -178,8 +168,8 @@ TEST_F(MappedFile, ReadsStayInside) {
   const mapped_file file(write(content(100)));
   std::vector<std::byte> out(50);
   file.read(50, out);
-  EXPECT_EQ(kind_of_error([&] { file.read(51, out); }), error_kind::invalid_argument);
-  EXPECT_EQ(kind_of_error([&] { file.read(~std::uint64_t{0}, out); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { file.read(51, out); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([&] { file.read(~std::uint64_t{0}, out); }), error_kind::invalid_argument);
 }
 
 TEST_F(MappedFile, TravelsAsADescriptorWithItsPath) {
@@ -222,7 +212,7 @@ TEST_F(MappedFile, CutAfterItWasReceived) {
   a.send(map_file(path));
   const mapped_file received(b.receive(5).object());
   ASSERT_EQ(truncate(path.c_str(), 100), 0);
-  EXPECT_EQ(kind_of_error([&] { received.check(); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { received.check(); }), error_kind::corrupt);
   EXPECT_EQ(received.bytes()[299'999], std::byte{0});
 }
 
@@ -239,7 +229,7 @@ TEST_F(MappedFile, ARegionFileThatIsCutIsAnErrorToo) {
   ASSERT_EQ(truncate(path.c_str(), 4096), 0);
   EXPECT_FALSE(x.node().region().intact());
   EXPECT_EQ(x[99'999], 0);
-  EXPECT_EQ(kind_of_error([&] { received.region().check_intact(); }), error_kind::corrupt);
+  EXPECT_EQ(kind_thrown_by([&] { received.region().check_intact(); }), error_kind::corrupt);
 }
 
 }  // namespace

@@ -15,6 +15,8 @@
 #include <cstring>
 #include <thread>
 
+#include "support/descriptors.hpp"
+
 namespace {
 
 using namespace onecopy;
@@ -39,12 +41,6 @@ incoming receive_text(int socket, std::size_t room = 4096, std::size_t descripto
   if (!got) return {};
   text.resize(got->size);
   return {text, std::move(*got)};
-}
-
-int open_descriptors() {
-  int count = 0;
-  for (int i = 0; i < 2048; ++i) count += fcntl(i, F_GETFD) != -1;
-  return count;
 }
 
 struct temporary_directory {
@@ -92,7 +88,7 @@ TEST(Socket, MoreDescriptorsThanTheKernelTakesAreRefusedBeforeSending) {
 
 TEST(Socket, UnexpectedDescriptorsAreClosedAndReported) {
   auto pair = unwrap(socket_pair());
-  const int before = open_descriptors();
+  const int before = test::open_descriptors();
   const std::array<int, 4> sent = {0, 0, 0, 0};
   for (const std::size_t expected : {0u, 1u, 2u, 3u}) {
     ASSERT_TRUE(send_text(pair.first.get(), "x", sent).ok());
@@ -100,7 +96,7 @@ TEST(Socket, UnexpectedDescriptorsAreClosedAndReported) {
     EXPECT_TRUE(got.details.descriptors_lost);
     EXPECT_EQ(got.details.descriptors.size(), expected);
   }
-  EXPECT_EQ(open_descriptors(), before);
+  EXPECT_EQ(test::open_descriptors(), before);
 }
 
 TEST(Socket, OutOfDescriptorsLosesThemButNotTheMessage) {
