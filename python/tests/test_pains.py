@@ -5,11 +5,11 @@ Locks of dead processes (https://github.com/boostorg/interprocess/issues/65) are
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing
 import os
 import pickle
-import resource
 import signal
 import subprocess
 import sys
@@ -90,7 +90,7 @@ def test_thousands_of_objects_need_no_descriptors():
     held = [onecopy.share(np.full(3000, float(i))) for i in range(1500)]
     again = [pickle.loads(pickle.dumps(x)) for x in held]
     assert len(os.listdir("/proc/self/fd")) <= used + 5
-    assert len(again) == 1500 and resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 64
+    assert len(again) == 1500
     assert all(x[0] == i for i, x in enumerate(again))
 
 
@@ -119,21 +119,28 @@ def test_views_at_the_interpreters_exit_are_harmless():
     assert (done.stderr, done.returncode) == ("", 0)
 
 
-def test_a_half_made_object_is_never_seen(store: Path):
+def test_a_half_made_object_is_never_seen():
     """https://github.com/boostorg/interprocess/issues/128, https://github.com/v6d-io/v6d/issues/2072"""
     code = """
-        import numpy, onecopy, os, threading, time
-        threading.Thread(target=lambda: (time.sleep(0.002), os.kill(os.getpid(), 9)), daemon=True).start()
-        while True: onecopy.share(numpy.ones(2_000_000), name="half", replace=True)
+        import numpy, onecopy, os, sys, threading, time
+        def die(): time.sleep(float(sys.argv[1])); os.kill(os.getpid(), 9)
+        kept = onecopy.share(numpy.ones(300_000), name="half", replace=True)
+        threading.Thread(target=die, daemon=True).start()
+        while True: kept = onecopy.share(numpy.ones(300_000), name="half", replace=True)
     """
-    for _ in range(5):
-        assert subprocess.run([sys.executable, "-c", textwrap.dedent(code)]).returncode == -signal.SIGKILL
-        try:
-            whole = onecopy.attach(name="half")
-        except KeyError:
-            continue
-        assert (whole == 1).all()
-        del whole
+    seen = 0
+    for i in range(5):
+        writer = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(0.02 + i * 0.0013)])
+        while writer.poll() is None:
+            try:
+                whole = onecopy.attach(name="half")
+            except onecopy.NotFound:
+                continue
+            assert (whole == 1).all()
+            seen += 1
+            del whole
+        assert writer.returncode == -signal.SIGKILL
+    assert seen > 0
     onecopy.gc()
 
 
@@ -151,10 +158,31 @@ def _sum(x: np.ndarray) -> float:
     return float(x.sum())
 
 
+def processes_in(store: Path) -> set[int]:
+    """Who has a file of the store open or mapped."""
+
+    def touched_by(process: Path) -> str:
+        text = ""
+        with contextlib.suppress(OSError):
+            text += (process / "maps").read_text()
+            for link in list((process / "fd").iterdir()):
+                with contextlib.suppress(FileNotFoundError):  # closed since it was listed
+                    text += os.readlink(link)
+        return text
+
+    return {int(p.name) for p in Path("/proc").glob("[0-9]*") if str(store) in touched_by(p)}
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_no_daemon_is_needed_and_none_is_started(method):
+def test_no_daemon_is_started(method, store: Path):
     """https://github.com/apache/arrow/issues/33243: the store had gone away."""
+    before = processes_in(store)
     shared = onecopy.share(BIG)
     with multiprocessing.get_context(method).Pool(2) as pool:
         assert pool.map(_sum, [shared] * 4) == [BIG.sum()] * 4
-    assert onecopy.handle(shared).split(":")[0] == "onecopy"
+        pool.close()
+        pool.join()
+    found = processes_in(store)
+    del shared
+    # The server that forkserver keeps has attached nothing.
+    assert found - before <= {os.getpid()} <= found

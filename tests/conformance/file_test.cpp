@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "support/expect.hpp"
+#include "support/forked.hpp"
 #include "support/memfd.hpp"
 #include "support/pattern.hpp"
 #include "support/scratch.hpp"
@@ -49,6 +51,23 @@ TEST_F(RegionFile, IsReplacedWhole) {
   EXPECT_EQ(value(old).as<std::uint64_t>()[0], 1u);
   EXPECT_EQ(value(store::open_file(path)).as<std::uint64_t>()[0], 2u);
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "no temporary file is left";
+}
+
+TEST_F(RegionFile, ASaveThatIsKilledLeavesTheOldFileAlone) {
+  save(1);
+  // The first report comes before anything is written, the last when all is.
+  for (const bool at_the_end : {false, true}) {
+    test::forked writer([&] {
+      const auto die = [&](std::uint64_t done, std::uint64_t total) {
+        if (!at_the_end || done == total) raise(SIGKILL);
+      };
+      publish_pattern(2, 3'000'000, {.where = backing::file, .replace = true, .path = path, .progress = die});
+      return 0;
+    });
+    EXPECT_EQ(writer.wait(), -SIGKILL);
+    EXPECT_EQ(value(store::open_file(path)).as<std::uint64_t>()[0], 1u);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "no temporary file is left";
+  }
 }
 
 TEST_F(RegionFile, CannotBeSavedWhereThereIsNoFolder) {

@@ -80,16 +80,17 @@ TEST_F(SmallStore, AnotherContainerDoesNotTakeALivingObjectInMemoryForDead) {
   const std::string handle = word(creator.ask("share a 7 1000000"));
   test::forked container([&] {
     setenv("ONECOPY_DIR", (folder / "store").c_str(), 1);
-    if (unshare(CLONE_NEWPID) != 0) return 77;
-    // Numbers of processes mean nothing to this one: its first process is its own number 1.
+    if (unshare(CLONE_NEWPID | CLONE_NEWNS) != 0) return 77;
+    // Its first process is its own number 1, and its /proc knows none of the others.
     test::forked inside([] {
+      if (mount("proc", "/proc", "proc", 0, nullptr) != 0) return 77;
       store::collect();
       return 0;
     });
     return inside.wait();
   });
   const int status = container.wait();
-  if (status == 77) GTEST_SKIP() << "can't make a pid namespace here";
+  if (status == 77) GTEST_SKIP() << "can't make a pid namespace with its /proc here";
   EXPECT_EQ(status, 0);
   EXPECT_EQ(reader.ask("attach b " + handle), "ok 7");
   EXPECT_TRUE(is_ok(reader.ask("drop all")));

@@ -4,7 +4,6 @@ set -uo pipefail
 source tests/support/suite.sh
 tests=${ONECOPY_BUILD:-build/release}/tests
 without=$tests/onecopy_without
-passed=0 failed=0 skipped=0
 
 # Random trees and hostile bytes take long, and say nothing about the kernel.
 usual='-Hostile*:*Random*:FormatDocument*'
@@ -12,19 +11,11 @@ usual='-Hostile*:*Random*:FormatDocument*'
 memfd='-Hostile*:*Random*:FormatDocument*:Record.AHandleIsEnoughWithoutAName:Publish.MoreThanTheMemory*'
 
 run() {  # run FEATURES FILTER PROGRAM...
-  local features=$1 filter=$2 line
+  local features=$1 filter=$2
   shift 2
   printf -- '---- without %s\n' "$features"
-  local output
-  output=$(python3 tests/support/run_gtest.py --seconds 120 --under "$without $features" --filter="$filter" -- "$@")
-  printf '%s\n' "$output"
-  line=$(tail -n 1 <<<"$output")
-  if [[ $line =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
-  else
-    failed=$((failed + 1))
-  fi
-} 2>&1
+  gtests --seconds 120 --under "$without $features" --filter="$filter" -- "$@"
+}
 
 if [ ! -x "$without" ]; then
   skip "every test without a kernel feature" "libseccomp (libseccomp-dev) was not there when the tests were built"

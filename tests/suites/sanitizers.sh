@@ -23,15 +23,10 @@ build() {  # build PRESET TARGET...
 }
 
 run() {  # run PRESET FILTER TARGET...
-  local preset=$1 filter=$2 output
+  local preset=$1 filter=$2
   shift 2
-  output=$(python3 tests/support/run_gtest.py --seconds 300 --filter="$filter" -- "${@/#/build/$preset/tests/}")
-  printf -- '---- %s\n%s\n' "$preset" "$output"
-  if [[ $(tail -n 1 <<<"$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
-    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
-  else
-    failed=$((failed + 1))
-  fi
+  printf -- '---- %s\n' "$preset"
+  gtests --seconds 300 --filter="$filter" -- "${@/#/build/$preset/tests/}"
 }
 
 # A sanitizer reserves terabytes of addresses, which ulimit -v would refuse.

@@ -2,6 +2,7 @@
 #
 #     source tests/support/suite.sh
 #     check "what must hold" command arguments...
+#     gtests --filter='-Slow*' -- PROGRAM...
 #     skip "what was not tried" "why"
 #     finish
 passed=0 failed=0 skipped=0
@@ -18,6 +19,18 @@ check() {
     failed=$((failed + 1))
     printf 'FAILED  %s (status %s)\n' "$what" "$status"
     printf '%s\n' "$output" | tail -n 60 | sed 's/^/        /'
+  fi
+}
+
+# Runs GoogleTest programs (the arguments are those of run_gtest.py) and counts each case.
+gtests() {
+  local output
+  output=$(python3 tests/support/run_gtest.py "$@" 2>&1)
+  printf '%s\n' "$output"
+  if [[ $(tail -n 1 <<<"$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
+    passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))
+  else
+    failed=$((failed + 1))
   fi
 }
 

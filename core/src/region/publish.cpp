@@ -139,7 +139,7 @@ class user_file final : public region_file {
   status begin() {
     const std::string& path = what_.options.path;
     if (!begin_unnamed(path)) {
-      const std::string temporary = path + ".new-" + random_id().text();
+      const std::string temporary = name_beside(path);
       auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
       if (!file) return file.reason();
       file_ = std::move(*file);
@@ -153,7 +153,7 @@ class user_file final : public region_file {
     const std::string& path = what_.options.path;
     if (temporary_.empty() && what_.options.replace) {
       // A link can't take the place of a file, a renaming can; only between these two can a killed writer leave a name.
-      const std::string temporary = path + ".new-" + random_id().text();
+      const std::string temporary = name_beside(path);
       if (auto named = os::link_unnamed(file_.get(), AT_FDCWD, temporary); !named) return named.reason();
       temporary_ = temporary;
     }
@@ -169,6 +169,8 @@ class user_file final : public region_file {
   }
 
  private:
+  static std::string name_beside(const std::string& path) { return path + ".new-" + random_id().text(); }
+
   // Without a name until it is whole: then a killed writer leaves nothing.
   bool begin_unnamed(const std::string& path) {
     const auto slash = path.rfind('/');
