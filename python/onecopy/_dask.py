@@ -6,17 +6,22 @@ registered with it, whichever of the two packages is loaded first.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import pickle
 import sys
+import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
 from ._array import SharedArray
+from ._place import by_value
 
 SERIALIZATION = "distributed.protocol.serialize"
+SPILLING = "distributed.spill"
 
 
 class _Afterwards:
@@ -45,23 +50,47 @@ class _Afterwards:
 
 def register() -> None:
     """Makes Dask send shared arrays as handles, now or as soon as ``distributed`` is imported."""
-    if SERIALIZATION in sys.modules:
-        _register_with_dask()
-    else:
-        sys.meta_path.insert(0, _Afterwards(SERIALIZATION, _register_with_dask))
+    for module, teach in ((SERIALIZATION, _teach_messages), (SPILLING, _teach_spilling)):
+        if module in sys.modules:
+            _try(teach)
+        else:
+            sys.meta_path.insert(0, _Afterwards(module, partial(_try, teach)))
 
 
-def _register_with_dask() -> None:
+def _try(teach: Callable[[], None]) -> None:
+    try:
+        teach()
+    except (ImportError, AttributeError) as reason:  # whoever imports distributed must not fail because of us
+        warnings.warn(
+            f"onecopy does not know this version of dask and distributed ({reason}): shared objects are like others to it",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _teach_spilling() -> None:
+    from ._dask_memory import keep_values_on_disk
+
+    keep_values_on_disk()
+
+
+def _teach_messages() -> None:
     from dask.sizeof import sizeof
     from distributed.protocol.serialize import dask_deserialize, dask_serialize
 
-    def write(x: SharedArray, context: Any = None) -> tuple[dict[str, Any], list[bytes]]:
-        return {}, [pickle.dumps(x, protocol=5)]
+    from ._dask_memory import teach_sizeof
+
+    # Dask's class registry pickles what is nested in objects that pickle refuses without naming a context at all.
+    nested = object()
+
+    def write(x: SharedArray, context: Any = nested) -> tuple[dict[str, Any], list[bytes]]:
+        # No context: not for another process, but to be kept, perhaps for longer than the lease of a handle.
+        with contextlib.nullcontext() if context is not None else by_value():
+            return {}, [pickle.dumps(x, protocol=5)]
 
     def read(header: dict[str, Any], frames: list[Any]) -> Any:
         return pickle.loads(b"".join(frames))
 
-    # Dask spills and moves what it thinks is large; only what belongs to this process alone counts.
-    by_type: list[tuple[Any, Any]] = [(dask_serialize, write), (dask_deserialize, read), (sizeof, lambda x: 256)]
-    for dispatch, function in by_type:
-        dispatch.register(SharedArray, function)
+    dask_serialize.register(SharedArray, write)
+    dask_deserialize.register(SharedArray, read)
+    teach_sizeof(sizeof)

@@ -203,7 +203,7 @@ def is_shared(obj: Any) -> bool:
         return any(is_shared(item) for item in obj.values())
     homes = {base.__module__.partition(".")[0] for base in type(obj).__mro__}
     if "pandas" in homes and hasattr(obj, "_mgr"):
-        return any(_block_is_shared(block.values) for block in obj._mgr.blocks)
+        return any(block_is_shared(block.values) for block in obj._mgr.blocks)
     if "pyarrow" in homes:
         from ._arrow_buffers import arrow_is_shared
 
@@ -211,7 +211,7 @@ def is_shared(obj: Any) -> bool:
     return False
 
 
-def _block_is_shared(values: Any) -> bool:
+def block_is_shared(values: Any) -> bool:
     if getattr(values, "is_lazy", False):
         return True
     for part in (values, *(getattr(values, name, None) for name in ("_ndarray", "_data", "_codes"))):

@@ -6,6 +6,8 @@ Asked for since https://github.com/dask/dask/issues/2594 and https://github.com/
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -65,26 +67,102 @@ def test_results_come_back_shared(client):
     assert onecopy.is_shared(back) and (back == 3).all()
 
 
-def test_dask_counts_only_private_bytes_and_sends_few():
-    from dask.sizeof import sizeof
-    from distributed.protocol import deserialize, serialize
+def over_a_comm(x: Any) -> tuple[dict[str, Any], list[Any]]:
+    """As Dask's comms serialize: they say who talks to whom."""
+    return distributed.protocol.serialize(x, context={"sender": {}, "recipient": {}})
 
+
+def test_messages_are_small_and_carry_what_is_there_now():
     shared = onecopy.share(np.arange(1_000_000.0))
-    assert sizeof(shared) < 1000
-    header, frames = serialize(shared)
+    header, frames = over_a_comm(shared)
     assert sum(len(frame) for frame in frames) < 400
-    assert np.shares_memory(deserialize(header, frames), shared)
+    assert np.shares_memory(distributed.protocol.deserialize(header, frames), shared)
     mine = onecopy.attach(onecopy.handle(shared), writable="private")
     mine[0] = -1.0
-    back = deserialize(*serialize(mine))
+    back = distributed.protocol.deserialize(*over_a_comm(mine))
     assert back[0] == -1 and back[1] == 1, "what was changed privately travels as it is now"
 
 
+def test_dask_counts_only_private_bytes():
+    import pyarrow as pa
+    from dask.sizeof import sizeof
+
+    shared = onecopy.share(np.arange(1_000_000.0))
+    assert sizeof(shared) < 1000 and sizeof(shared[::2]) < 1000
+    assert sizeof(np.array(shared)) == shared.nbytes and sizeof([shared, shared]) < 2000
+    plain = pd.DataFrame({"n": np.arange(100_000.0), "s": ["x", "y"] * 50_000})
+    frame = onecopy.share(plain)
+    assert sizeof(frame) < 10_000 < 800_000 < sizeof(plain)
+    assert sizeof(frame.n) < 10_000
+    assert 100_000 <= sizeof(frame.assign(own=np.zeros(100_000, "i1"))) < 120_000, "a column of its own counts"
+    table = pa.table(plain)
+    assert sizeof(onecopy.share(table)) < 10_000 < sizeof(table)
+    assert python_counts_the_same_in_another_order()
+
+
+def python_counts_the_same_in_another_order() -> bool:
+    """Whichever of the libraries Dask meets first."""
+    code = """
+import numpy as np, pandas as pd
+from dask.sizeof import sizeof
+sizeof(pd.DataFrame({"a": [1]}))
+import onecopy, distributed
+assert sizeof(onecopy.share(pd.DataFrame({"n": np.arange(100_000.0)}))) < 10_000
+"""
+    return subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_what_is_spilled_to_disk_is_data(tmp_path):
+    """A handle on disk would lead nowhere once its object has ended."""
+    from distributed.protocol import deserialize_bytes, serialize_bytelist
+    from distributed.spill import SpillBuffer
+
+    array = onecopy.share(np.arange(100_000.0))
+    frame = onecopy.share(pd.DataFrame({"n": np.arange(50_000.0), "s": ["x", "y"] * 25_000}))
+    assert sum(map(len, serialize_bytelist(array))) > array.nbytes
+    buffer = SpillBuffer(str(tmp_path), target=10**9)
+    buffer["array"], buffer["frame"], buffer["nested"] = array, frame, {"of": [1, [array]]}
+    while buffer.fast:
+        buffer.evict()
+    on_disk = sum(file.stat().st_size for file in tmp_path.rglob("*") if file.is_file())
+    assert on_disk > 2 * array.nbytes + 400_000
+    for thing in (array, frame):
+        onecopy.free(thing)
+    assert (buffer["array"] == np.arange(100_000.0)).all()
+    assert buffer["frame"].n.sum() == sum(range(50_000)) and set(buffer["frame"].s) == {"x", "y"}
+    assert (buffer["nested"]["of"][1][0] == array).all()
+    assert (deserialize_bytes(b"".join(serialize_bytelist(array))) == array).all()
+
+
+def test_lambdas_do_not_make_copies_of_what_they_use(client):
+    """Dask tries three picklers in turn; the second asks the class registry, with no context."""
+    from distributed.protocol.pickle import dumps
+
+    shared = onecopy.share(np.arange(1_000_000.0))
+    assert len(dumps((lambda: shared.sum(), shared))) < 4000
+
+
+def test_an_unknown_version_of_dask_is_a_warning(python):
+    code = """
+import warnings, distributed
+import onecopy, onecopy._dask, dask.sizeof
+del dask.sizeof.sizeof
+with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter("always")
+    onecopy._dask.register()
+print([str(w.message) for w in seen if "onecopy" in str(w.message)])
+"""
+    assert "like others to it" in python(code)
+
+
 def test_onecopy_may_be_imported_before_dask(python):
-    code = (
-        "import onecopy, numpy; x = onecopy.share(numpy.arange(100000.0)); from distributed.protocol import serialize;"
-    )
-    assert int(python(code + "print(sum(len(f) for f in serialize(x)[1]))")) < 400
+    code = """
+import onecopy, numpy
+x = onecopy.share(numpy.arange(100000.0))
+from distributed.protocol import serialize
+print(sum(len(f) for f in serialize(x, context={})[1]))
+"""
+    assert int(python(code)) < 400
     assert python("import onecopy, sys; print('dask' in sys.modules, 'distributed' in sys.modules)").split() == [
         "False",
         "False",
