@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import struct
 import subprocess
@@ -173,6 +174,8 @@ int main() { SHOW(flag); SHOW(tint); SHOW(small); SHOW(large); SHOW(numbers); SH
   printf("%zu", sizeof(everything)); }
 """
     (tmp_path / "a.cpp").write_text(source)
+    if shutil.which("c++") is None:
+        pytest.skip("no C++ compiler")
     compiler = subprocess.run(["c++", "-o", tmp_path / "a", tmp_path / "a.cpp"], capture_output=True)
     if compiler.returncode:
         pytest.skip("no C++ compiler")
