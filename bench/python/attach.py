@@ -5,6 +5,7 @@ import pathlib
 import pickle
 import sys
 import tempfile
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import bench  # noqa: E402
@@ -43,25 +44,36 @@ def drop():
     gc.collect()
 
 
-def each_us(seconds, count):
-    return seconds * 1e6 / count
-
-
-def attach_all(items, attach):
-    """Microseconds for each: attach and read one element. All are let go of before the clock starts again."""
+def attach_all(items, attach, times=1):
+    """Microseconds, the median: attach and read one element. Letting go, for else the next would find it attached, is
+    not counted; nor is the first of a sample, which fetches the code itself from memory (see attach-first)."""
     def sample():
-        kept = []
-
-        def work():
+        let_go_of(attach, items[0])
+        taken = []
+        for _ in range(times):
             for item in items:
+                began = time.perf_counter()
                 x = attach(item)
                 x[0]
-                kept.append(x)
+                taken.append(time.perf_counter() - began)
+                del x
+        return float(np.median(taken)) * 1e6
+    return sample
 
-        seconds = bench.time_of(work)
-        kept.clear()
-        gc.collect()
-        return each_us(seconds, len(items))
+
+def let_go_of(attach, item):
+    attach(item)[0]
+
+
+def attach_first(item, attach):
+    """Microseconds of one attach after the processor's caches were used for something else."""
+    def sample():
+        other.sum()
+        began = time.perf_counter()
+        x = attach(item)
+        x[0]
+        return (time.perf_counter() - began) * 1e6
+    other = np.ones(bench.sized(8_000_000, 1000))
     return sample
 
 
@@ -88,17 +100,22 @@ class Kept:
         self.memory.close()
 
 
-def measure(worker, id, elements, count):
+def measure(worker, id, elements, count, times):
     what = f"{bench.size(elements * 8)} of doubles"
     handles, pickles = worker(hold, count, elements)
     with bench.Worker() as other:
         names = other(hold_plain, count, elements)
-        shm = attach_all(names, attach_shared_memory)
+        shm = attach_all(names, attach_shared_memory, times)
         goal = bench.at_most(15)
         bench.row(id, f"attach {what}: attach(handle), read one element", "us", "multiprocessing.shared_memory",
-                  bench.interleaved(15, attach_all(handles, onecopy.attach), shm), goal)
+                  bench.interleaved(15, attach_all(handles, onecopy.attach, times), shm), goal)
         bench.row(f"{id}-unpickle", f"attach {what}: unpickle, read one element", "us", "multiprocessing.shared_memory",
-                  bench.interleaved(15, attach_all(pickles, pickle.loads), shm), goal)
+                  bench.interleaved(15, attach_all(pickles, pickle.loads, times), shm), goal)
+        if count == 1:
+            bench.row(f"{id}-first", f"attach {what}, the caches full of other things: attach(handle), read one element",
+                      "us", "multiprocessing.shared_memory",
+                      bench.interleaved(30, attach_first(handles[0], onecopy.attach),
+                                        attach_first(names[0], attach_shared_memory)))
         other(drop_plain)
     assert type(pickle.loads(pickles[0])[0]) is np.float64
     worker(drop)
@@ -123,7 +140,8 @@ def beside_files(worker):
     what = f"attach {bench.size(elements * 8)} of doubles: attach(handle), read one element"
     folder = tempfile.mkdtemp(dir=os.path.dirname(onecopy_directory()))
     data = np.random.default_rng(2).random(elements)
-    ours = attach_all(handles, onecopy.attach)
+    times = bench.sized(100, 2)
+    ours = attach_all(handles, onecopy.attach, times)
     try:
         import pyarrow as pa
 
@@ -136,7 +154,7 @@ def beside_files(worker):
             return pa.ipc.open_file(pa.memory_map(path)).read_all().column("x").chunk(0).to_numpy()
 
         bench.row("attach-arrow", what, "us", "pyarrow: IPC file over memory_map",
-                  bench.interleaved(30, ours, attach_all([path], mapped)), bench.at_most(15))
+                  bench.interleaved(15, ours, attach_all([path], mapped, times)), bench.at_most(15))
     except ImportError:
         bench.not_run("attach-arrow", what + " beside pyarrow", "pyarrow is not installed")
     try:
@@ -145,7 +163,7 @@ def beside_files(worker):
         path = os.path.join(folder, "array.joblib")
         joblib.dump(data, path)
         bench.row("attach-joblib", what, "us", "joblib.load(mmap_mode='r')",
-                  bench.interleaved(30, ours, attach_all([path], lambda p: joblib.load(p, mmap_mode="r"))),
+                  bench.interleaved(15, ours, attach_all([path], lambda p: joblib.load(p, mmap_mode="r"), times)),
                   bench.at_most(15))
     except ImportError:
         bench.not_run("attach-joblib", what + " beside joblib", "joblib is not installed")
@@ -158,7 +176,8 @@ def onecopy_directory():
 
 if __name__ == "__main__":
     with bench.Worker() as worker:
-        measure(worker, "attach-small", 100, bench.sized(500, 5))
-        measure(worker, "attach-large", bench.sized(1_000_000, 10_000), bench.sized(20, 3))
+        measure(worker, "attach-small", 100, bench.sized(500, 5), 1)
+        measure(worker, "attach-large", bench.sized(1_000_000, 10_000), bench.sized(20, 3), bench.sized(10, 1))
+        measure(worker, "attach-huge", bench.sized(100_000_000, 20_000), 1, bench.sized(200, 2))
         beside_files(worker)
     pickled()

@@ -101,9 +101,12 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
     if handle is not None:
         if not isinstance(handle, str):
             raise WrongType("attach a shared object", f"a handle is a str, not {type(handle).__name__}")
-        if _core.is_lazy(handle):
+        try:
+            node = _core.attach(handle)
+        except NotFound:  # looking for a lazy one first would cost every other object five system calls
+            if not _core.is_lazy(handle):
+                raise
             return _attach_lazy(handle, writable)
-        node = _core.attach(handle)
     else:
         node = _core.attach_name(cast(str, name))
     return _loaded(node, tables, writable)
