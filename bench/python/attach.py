@@ -170,6 +170,38 @@ def beside_files(worker):
     worker(drop)
 
 
+def beside_posix_ipc(worker):
+    elements = bench.sized(10_000_000, 10_000)
+    what = f"attach {bench.size(elements * 8)} of doubles: attach(handle), read one element"
+    try:
+        import mmap
+
+        import posix_ipc
+    except ImportError:
+        bench.not_run("attach-posix", what + " beside posix_ipc", "posix_ipc is not installed")
+        return
+    handles, _ = worker(hold, 1, elements)
+    times = bench.sized(200, 2)
+    memory = posix_ipc.SharedMemory(None, posix_ipc.O_CREX, size=elements * 8)
+    try:
+        os.pwrite(memory.fd, np.ones(elements), 0)
+
+        def mapped(name):
+            opened = posix_ipc.SharedMemory(name)
+            try:
+                return np.frombuffer(mmap.mmap(opened.fd, opened.size), "f8")
+            finally:
+                opened.close_fd()
+
+        bench.row("attach-posix", what, "us", "posix_ipc.SharedMemory, mmap and numpy.frombuffer",
+                  bench.interleaved(15, attach_all(handles, onecopy.attach, times),
+                                    attach_all([memory.name], mapped, times)), bench.at_most(15))
+    finally:
+        memory.close_fd()
+        memory.unlink()
+        worker(drop)
+
+
 def onecopy_directory():
     return os.environ["ONECOPY_DIR"]
 
@@ -180,4 +212,5 @@ if __name__ == "__main__":
         measure(worker, "attach-large", bench.sized(1_000_000, 10_000), bench.sized(20, 3), bench.sized(10, 1))
         measure(worker, "attach-huge", bench.sized(100_000_000, 20_000), 1, bench.sized(200, 2))
         beside_files(worker)
+        beside_posix_ipc(worker)
     pickled()

@@ -1,4 +1,7 @@
-"""pandas groupby in 4 processes on one large frame with strings: memory, time to start, and what is pickled."""
+"""pandas groupby in 4 processes on one large frame with strings: memory, time to start, and what is pickled.
+
+  bench/python/frame.py [GB]      the size of the frame; 2 GB unless said otherwise
+"""
 import pathlib
 import pickle
 import sys
@@ -9,6 +12,7 @@ import numpy as np  # noqa: E402
 import onecopy  # noqa: E402
 
 WORKERS = 4
+ROWS_OF_A_GIGABYTE = 11_700_000
 
 
 def make(rows):
@@ -67,7 +71,8 @@ if __name__ == "__main__":
     except ImportError:
         bench.not_run("frame", "pandas groupby in 4 processes", "pandas is not installed")
         sys.exit(0)
-    frame = make(bench.big(21_000_000, 2000))
+    gigabytes = float(sys.argv[1]) if len(sys.argv) > 1 else 2.0
+    frame = make(bench.big(int(gigabytes * ROWS_OF_A_GIGABYTE), 2000))
     bytes_of_frame = int(frame.memory_usage(deep=True).sum())
     size = bench.size(bytes_of_frame)
     shared = onecopy.share(frame)

@@ -51,10 +51,18 @@ class Record(_core.RecordBase):
     # ------------------------------------------------------------------------------------------------------- making
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        memory = bytearray(type(self)._first)
+        self._take(bytearray(type(self)._first))
+        self._assign(values, named)
+
+    def _take(self, memory: bytearray) -> None:
         address = np.frombuffer(memory, np.uint8).__array_interface__["data"][0]
         _core.give_bytes(self, memory, address, len(memory))
-        self._assign(values, named)
+
+    @classmethod
+    def _private(cls: type[R], memory: bytearray) -> R:
+        made = cls.__new__(cls)
+        made._take(memory)
+        return made
 
     def _assign(self, values: tuple[Any, ...], named: dict[str, Any]) -> None:
         names = list(self._layout.specs)
@@ -127,9 +135,7 @@ class Record(_core.RecordBase):
         view = memoryview(data).cast("B")
         if len(view) != cls._layout.size:
             raise ValueError(f"a {cls.__name__} has {cls._layout.size} bytes, not {len(view)}")
-        made = cls()
-        memoryview(made)[:] = view
-        return made
+        return cls._private(bytearray(view))
 
     # ------------------------------------------------------------------------------------------------------ sharing
 

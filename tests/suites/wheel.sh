@@ -12,8 +12,8 @@ packages=$(purelib "$python")
 
 # In the folder where scripts/build.sh built: only what changed since is compiled again.
 builds() {
-  CMAKE_CXX_COMPILER_LAUNCHER=$launcher "$python" -m pip wheel --disable-pip-version-check --no-build-isolation --no-deps \
-    --config-settings=build-dir="$(realpath "$(dirname "$ONECOPY_BUILD")")/python" --wheel-dir "$work/wheels" ./python &&
+  CMAKE_CXX_COMPILER_LAUNCHER=$launcher "$python" -m pip wheel --disable-pip-version-check --no-build-isolation \
+    --no-deps --config-settings=build-dir="$(realpath "$(dirname "$ONECOPY_BUILD")")/python" --wheel-dir "$work/wheels" ./python &&
     [ "$(find "$work/wheels" -name 'onecopy-*.whl' | wc -l)" -eq 1 ]
 }
 
@@ -39,8 +39,8 @@ machine_without_compilers() {
   for folder in /usr/local/bin /usr/bin /bin /usr/sbin /sbin; do
     [ -d "$folder" ] && find "$folder" -maxdepth 1 \( -type f -o -type l \) -exec ln -sf -t "$work/bin" {} +
   done
-  find "$work/bin" -regextype posix-extended -regex \
-    '.*/(.*-)?(g\+\+|gcc|c\+\+|cc|cpp|clang|clang\+\+|c89|c99|ld|as|cmake|ninja|make|gmake|ccache|pip.*|pytest)(-[0-9.]+)?' -delete
+  local names='g\+\+|gcc|c\+\+|cc|cpp|clang|clang\+\+|c89|c99|ld|as|cmake|ninja|make|gmake|ccache|pip.*|pytest'
+  find "$work/bin" -regextype posix-extended -regex ".*/(.*-)?($names)(-[0-9.]+)?" -delete
   local tool
   for tool in c++ g++ gcc cc clang cmake ninja make; do
     if clean command -v "$tool"; then echo "$tool is still there"; return 1; fi
@@ -97,8 +97,8 @@ import onecopy, sys
 assert onecopy.__file__.startswith(sys.prefix), onecopy.__file__
 END
   ) || return 1
-  (cd "$work/python/tests" && ONECOPY_DIR=$work/store clean env -u ONECOPY_BUILD -u ONECOPY_PAGER "$work/clean/bin/python" -m \
-    pytest -q -x -p no:cacheprovider -c ../pyproject.toml --rootdir=. .)
+  (cd "$work/python/tests" && ONECOPY_DIR=$work/store clean env -u ONECOPY_BUILD -u ONECOPY_PAGER \
+    "$work/clean/bin/python" -m pytest -q -x -p no:cacheprovider -c ../pyproject.toml --rootdir=. .)
 }
 
 source_distribution_is_whole() {
