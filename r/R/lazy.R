@@ -32,7 +32,12 @@
 #' `lazyBinary(write = TRUE)`,
 #' written back to the file.
 #'
-#' @param mode `"logical"`, `"integer"`, `"numeric"`, `"complex"` or `"raw"`.
+#' # Strings
+#' have no fixed size. Each lies in a record of `width` bytes (in UTF-8, to which `populate`'s strings are converted),
+#' so that every process finds it; a longer one is an error that says how wide to make the vector. `NA` is kept. Functions
+#' that ask R for a pointer to all elements (`sort()`, `order()`) make an ordinary vector of them in this process.
+#'
+#' @param mode `"logical"`, `"integer"`, `"numeric"`, `"complex"`, `"raw"` or `"character"`.
 #' @param length How many elements.
 #' @param populate A function of `start` and `end`.
 #' @param globals A named list: variables that `populate` finds.
@@ -41,16 +46,17 @@
 #' @param writable `TRUE`: every process may write, and sees what others write.
 #' @param description For error messages.
 #' @param writeback A function of `start`, `end` and `values`, which keeps changed elements where `populate` will find
-#'   them. The vector is then writable. It is called when memory is needed and by [lazyFlush()], which tells whether it worked,
-#'   and when the last process lets go; if it fails, the elements stay in memory and it is called again later (for a
+#'   them. The vector is then writable. It is called when memory is needed and by [lazyFlush()], which tells whether it
+#'   worked, and when the last process lets go; if it fails, the elements stay in memory and it is called again later (for a
 #'   minute after the last process has let go).
+#' @param width For strings: bytes of the longest, in UTF-8.
 #' @return A vector of class `lazyVector`.
 #' @examples
 #' squares <- lazyVector("numeric", 1e9, function(start, end) (start:end)^2)
 #' squares[c(3, 5e8)]
 #' @export
 lazyVector <- function(mode, length, populate, globals = list(), chunk = 65536, deadline = 30, writable = FALSE,
-                       description = "a function in R", writeback = NULL) {
+                       description = "a function in R", writeback = NULL, width = 60) {
   populate <- match.fun(populate)
   if (is.primitive(populate)) stop("`populate` must be a closure: function(start, end) ...", call. = FALSE)
   if (!is.list(globals) || (base::length(globals) && is.null(names(globals))))
@@ -63,8 +69,8 @@ lazyVector <- function(mode, length, populate, globals = list(), chunk = 65536, 
     environment(populate) <- list2env(globals, parent = environment(populate))
     if (!is.null(writeback)) environment(writeback) <- list2env(globals, parent = environment(writeback))
   }
-  lazy_program(mode, length, list(populate = populate, writeback = writeback, mode = mode), NULL, chunk, deadline,
-               writable || !is.null(writeback), description, !is.null(writeback))
+  lazy_program(mode, length, list(populate = populate, writeback = writeback), NULL, chunk, deadline,
+               writable || !is.null(writeback), description, !is.null(writeback), width)
 }
 
 #' @rdname lazyVector
@@ -99,13 +105,24 @@ lazyBinary <- function(path, mode = "numeric", length = NULL, offset = 0, stride
 }
 
 lazy_make <- function(mode, length, source, kept, depth, chunk = 65536, deadline = 30, writable = FALSE,
-                      write_back = FALSE) {
-  .Call(oc_lazy_make, mode, length, source,
-        list(chunk = chunk, deadline = deadline, writable = writable, write_back = write_back, depth = depth), kept)
+                      write_back = FALSE, width = 0) {
+  .Call(oc_lazy_make, mode, length, source, list(chunk = chunk, deadline = deadline, writable = writable,
+                                                 write_back = write_back, depth = depth, width = width), kept)
+}
+
+# Bytes of a string with its size: as the library computes them.
+lazy_record <- function(width, write_back) {
+  if (!is.numeric(width) || base::length(width) != 1L || is.na(width) || width < 0)
+    stop("`width` must be a number of bytes", call. = FALSE)
+  record <- 4 + ceiling(max(width, 1) / 4) * 4
+  if (write_back) 2^ceiling(log2(record)) else record
 }
 
 # A vector filled by R in a process of its own. `kept`: what its function reads must live as long as it does.
-lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, description, write_back = FALSE) {
+lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, description, write_back = FALSE,
+                         width = 0) {
+  what$mode <- mode
+  if (identical(mode, "character")) what$record <- lazy_record(width, write_back)
   .Call(oc_lazy_depth, TRUE)
   payload <- serialize(what, NULL)
   # Functions that read lazy vectors have processes of their own: a set of processes whose members wait for each
@@ -115,7 +132,7 @@ lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, de
   code <- sprintf(".libPaths(%s); quit('no', onecopy:::lazy_runner())", paste(deparse(.libPaths()), collapse = ""))
   command <- c(file.path(R.home("bin"), "Rscript"), "--vanilla", "-e", code, paste0("depth-", depth))
   lazy_make(mode, length, list(kind = "program", command = command, payload = payload, description = description),
-            kept, depth, chunk, deadline, writable, write_back)
+            kept, depth, chunk, deadline, writable, write_back, width)
 }
 
 #' Look at lazy vectors, and say what is needed

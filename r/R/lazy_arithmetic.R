@@ -40,10 +40,13 @@ lazy_long <- 65536
 
 # A node is a lazy vector without attributes, an ordinary vector, or a list of class lazy_node: op, args, length, extra.
 lazy_node <- function(x) {
-  if (!is.lazy(x)) return(as.vector(x))
+  if (!is.lazy(x)) return(as.vector(lazy_unclass(x)))
   kept <- .Call(oc_lazy_kept, x)
   if (inherits(kept, "lazy_node")) kept else .Call(oc_lazy_bare, x)
 }
+# Functions of base R keep the class of a lazy vector for the ordinary one that they have computed: ifelse() does. What
+# a method gets may be such a vector.
+lazy_unclass <- function(x) if (inherits(x, "lazyVector")) unclass(x) else x
 lazy_length <- function(node) if (inherits(node, "lazy_node")) node$length else length(node)
 
 # An empty vector of the node's type.
@@ -52,13 +55,23 @@ lazy_empty <- function(node) if (inherits(node, "lazy_node")) vector(node$mode, 
 lazy_expression <- function(op, args, length, attributes = NULL, extra = list()) {
   node <- structure(list(op = op, args = args, length = length, extra = extra, mode = NULL), class = "lazy_node")
   node$mode <- typeof(lazy_apply(node, lapply(args, lazy_empty)))
-  if (!node$mode %in% c("logical", "integer", "double", "complex", "raw"))
+  if (!node$mode %in% c("logical", "integer", "double", "complex", "raw", "character"))
     stop("lazy vectors can't be combined with a ", node$mode, " vector", call. = FALSE)
-  made <- lazy_program(if (node$mode == "double") "numeric" else node$mode, length,
-                       list(node = node, mode = node$mode), node, 65536, 60, FALSE,
-                       paste0("the expression ", op))
+  made <- lazy_program(if (node$mode == "double") "numeric" else node$mode, length, list(node = node), node, 65536, 60,
+                       FALSE, paste0("the expression ", op), width = lazy_width(node))
   if (!is.null(attributes$dim)) dim(made) <- attributes$dim
   made
+}
+
+# Bytes that the strings of a node have at most: as.character() makes no longer ones of numbers.
+lazy_width <- function(node) {
+  if (inherits(node, "lazy_node")) {
+    if (node$mode != "character") return(52)
+    return(max(4, vapply(node$args, lazy_width, 1)))
+  }
+  if (!is.character(node)) return(52)
+  if (is.lazy(node)) return(.Call(oc_lazy_width, node))
+  max(4, nchar(node, "bytes", keepNA = FALSE))
 }
 
 lazy_apply <- function(node, values) switch(node$op,
@@ -103,26 +116,13 @@ lazy_joined <- function(node, first, last) {
   do.call(c, parts)
 }
 
-# index: positive whole numbers or NA, lazy, compact or ordinary. Close positions are read at once.
-lazy_pick <- function(arg, index, first, last) {
-  at <- lazy_part(lazy_node(index), first, last)
-  n <- lazy_length(arg)
-  out <- lazy_empty(arg)[rep(NA_integer_, length(at))]
-  good <- which(!is.na(at) & at >= 1 & at <= n)
-  if (!length(good)) return(out)
-  block <- floor((at[good] - 1) / 8192)
-  for (group in split(good, block)) {
-    low <- floor(min(at[group]))
-    out[group] <- lazy_part(arg, low, floor(max(at[group])))[floor(at[group]) - low + 1]
-  }
-  out
-}
-
 #' @exportS3Method
 Ops.lazyVector <- function(e1, e2) {
   args <- if (missing(e2)) list(e1) else list(e1, e2)
+  args <- lapply(args, function(x) if (is.lazy(x)) x else lazy_unclass(x))
+  if (!any(vapply(args, is.lazy, NA))) return(do.call(.Generic, args))
   for (arg in args)
-    if (!(is.numeric(arg) || is.logical(arg) || is.complex(arg) || is.raw(arg)) || (is.object(arg) && !is.lazy(arg)))
+    if (!is.atomic(arg) || is.null(arg) || (is.object(arg) && !is.lazy(arg)))
       stop("lazy vectors can't be combined with ", class(arg)[1L], call. = FALSE)
   lengths <- vapply(args, length, 1)
   n <- if (any(lengths == 0)) 0 else max(lengths)
@@ -135,6 +135,7 @@ Ops.lazyVector <- function(e1, e2) {
 
 #' @exportS3Method
 Math.lazyVector <- function(x, ...) {
+  if (!is.lazy(x)) return(get(.Generic, baseenv())(lazy_unclass(x), ...))
   if (startsWith(.Generic, "cum")) return(get(.Generic, baseenv())(as.vector(x)))
   lazy_expression(.Generic, list(lazy_node(x)), length(x), list(dim = dim(x)), list(...))
 }
@@ -143,7 +144,7 @@ Math.lazyVector <- function(x, ...) {
 Summary.lazyVector <- function(..., na.rm = FALSE) {
   f <- get(.Generic, baseenv())
   parts <- lapply(list(...), function(x) {
-    if (!is.lazy(x)) return(f(x, na.rm = na.rm))
+    if (!is.lazy(x)) return(f(lazy_unclass(x), na.rm = na.rm))
     whole <- .Generic == "sum" && typeof(lazy_empty(lazy_node(x))) %in% c("integer", "logical")
     # Counts of whole numbers are added as doubles, which hold them exactly, as R does in 64 bits.
     map <- if (whole) function(b) sum(as.double(b), na.rm = na.rm)
@@ -161,6 +162,7 @@ Summary.lazyVector <- function(..., na.rm = FALSE) {
 
 #' @exportS3Method
 mean.lazyVector <- function(x, ..., na.rm = FALSE) {
+  if (!is.lazy(x)) return(mean(lazy_unclass(x), ..., na.rm = na.rm))
   both <- lazyReduce(x, function(b) {
     if (na.rm) b <- b[!is.na(b)]
     list(if (is.complex(b)) sum(b) else sum(as.double(b)), length(b))
@@ -169,41 +171,24 @@ mean.lazyVector <- function(x, ..., na.rm = FALSE) {
 }
 
 #' @exportS3Method
-`[.lazyVector` <- function(x, i, ..., drop = TRUE) {
-  if (nargs() - (!missing(drop)) != 2L) return(NextMethod())
-  if (missing(i)) return(x)
-  if (is.logical(i) && length(i) == length(x) && length(x) > lazy_long) return(lazy_filter(x, i))
-  if (!is.numeric(i) || length(i) <= lazy_long || is.matrix(i) || lazy_least(i) < 1) return(NextMethod())
-  if (!is.lazy(i)) i <- as.vector(i)
-  lazy_expression("[", list(lazy_node(x)), length(i), extra = list(index = i))
-}
-
-lazy_least <- function(i) suppressWarnings(if (is.lazy(i)) min(i, na.rm = TRUE) else base::min(i, na.rm = TRUE))
-
-lazy_filter <- function(x, keep) {
-  node <- lazy_node(x)
-  keep <- lazy_node(keep)
-  n <- lazy_length(node)
-  do.call(c, lapply(seq(1, n, by = 131072), function(first) {
-    last <- min(n, first + 131071)
-    lazy_part(node, first, last)[lazy_part(keep, first, last)]
-  }))
-}
-
-#' @exportS3Method
 c.lazyVector <- function(...) {
+  if (!any(vapply(list(...), is.lazy, NA))) return(do.call(c, lapply(list(...), lazy_unclass)))
   args <- lapply(unname(list(...)), lazy_node)
   lazy_expression("c", args, sum(vapply(args, lazy_length, 1)))
 }
 
 #' @exportS3Method
 rev.lazyVector <- function(x) {
+  if (!is.lazy(x)) return(rev(lazy_unclass(x)))
   if (length(x) == 0) return(x)
   n <- length(x)
-  lazy_expression("[", list(lazy_node(x)), n, extra = list(index = lazySequence(as.double(n), -1, n)))
+  lazy_expression("[", list(lazy_node(x)), n, extra = list(index = list(kind = "reversed", n = n)))
 }
 
-lazy_cast <- function(op) function(x, ...) lazy_expression(op, list(lazy_node(x)), length(x))
+lazy_cast <- function(op) function(x, ...) {
+  if (!is.lazy(x)) return(get(op, baseenv())(lazy_unclass(x), ...))
+  lazy_expression(op, list(lazy_node(x)), length(x))
+}
 #' @exportS3Method
 as.integer.lazyVector <- lazy_cast("as.integer")
 #' @exportS3Method
@@ -213,16 +198,21 @@ as.logical.lazyVector <- lazy_cast("as.logical")
 #' @exportS3Method
 as.complex.lazyVector <- lazy_cast("as.complex")
 #' @exportS3Method
+as.character.lazyVector <- function(x, ...)
+  if (is.lazy(x) && is.character(x)) x else lazy_cast("as.character")(x, ...)
+#' @exportS3Method
 is.na.lazyVector <- lazy_cast("is.na")
 
 #' @exportS3Method
 as.vector.lazyVector <- function(x, mode = "any") {
+  if (!is.lazy(x)) return(as.vector(lazy_unclass(x), mode))
   all <- .Call(oc_lazy_read, x, 1, length(x))
   if (mode == "any") all else as.vector(all, mode)
 }
 
 #' @exportS3Method
 print.lazyVector <- function(x, ...) {
+  if (!is.lazy(x)) return(print(lazy_unclass(x), ...))
   n <- length(x)
   cat(sprintf("<lazy %s of %s elements%s>\n", typeof(x), format(n, big.mark = ",", scientific = FALSE),
               if (is.null(dim(x))) "" else paste0(", ", paste(dim(x), collapse = " x "))))

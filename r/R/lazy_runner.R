@@ -8,18 +8,37 @@ lazy_answer <- function(id, payload, first, last, changed = NULL) {
     rm(list = intersect(id, ls(lazy_known)), envir = lazy_known)
     return(NULL)
   }
+  at <- c(first, last)
   tryCatch({
     if (!is.null(payload)) assign(id, unserialize(payload), lazy_known)
     what <- get(id, lazy_known)
+    at <- lazy_elements(what, first, last)
     if (!is.null(changed)) {
-      what$writeback(first, last, if (what$mode == "raw") changed else readBin(changed, what$mode, last - first + 1))
+      what$writeback(at[1L], at[2L], lazy_values(changed, what, at[2L] - at[1L] + 1))
       return(NULL)
     }
-    suppressWarnings(
-      if (is.null(what$populate)) lazy_checked(lazy_part(what$node, first, last), what$mode, first, last)
-      else lazy_checked(what$populate(first, last), what$mode, first, last))
-  }, error = function(e) enc2utf8(lazy_message(e, first, last, changed)), interrupt = function(e) "it was interrupted")
+    values <- suppressWarnings(if (is.null(what$populate)) lazy_part(what$node, at[1L], at[2L])
+                               else what$populate(at[1L], at[2L]))
+    values <- lazy_checked(values, what$mode, at[1L], at[2L])
+    if (what$mode == "character") lazy_records(values, what$record, first, last, at[1L]) else values
+  }, error = function(e) enc2utf8(lazy_message(e, at[1L], at[2L], changed)),
+  interrupt = function(e) "it was interrupted")
 }
+
+# To the core, strings are bytes: which strings have bytes first to last. The ends of a chunk may cut strings.
+lazy_elements <- function(what, first, last) {
+  if (what$mode != "character") return(c(first, last))
+  c(floor((first - 1) / what$record) + 1, ceiling(last / what$record))
+}
+
+lazy_records <- function(values, record, first, last, from) {
+  bytes <- .Call(oc_lazy_pack, values, record)
+  before <- first - 1 - (from - 1) * record
+  if (before == 0 && length(bytes) == last - first + 1) bytes else bytes[seq(before + 1, length.out = last - first + 1)]
+}
+
+lazy_values <- function(bytes, what, count) switch(what$mode,
+  raw = bytes, character = .Call(oc_lazy_unpack, bytes, what$record), readBin(bytes, what$mode, count))
 
 # R counts from 1.
 lazy_message <- function(e, first, last, changed) {

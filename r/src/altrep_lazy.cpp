@@ -20,6 +20,7 @@ R_altrep_class_t class_for(int type) {
     case INTSXP: return integer_class;
     case REALSXP: return real_class;
     case CPLXSXP: return complex_class;
+    case STRSXP: return lazy_string_class;
     default: return raw_class;
   }
 }
@@ -28,8 +29,6 @@ void drop(SEXP pointer) {
   delete static_cast<lazy_ref*>(R_ExternalPtrAddr(pointer));
   R_ClearExternalPtr(pointer);
 }
-
-lazy_ref* lazy_ref_of(SEXP x) { return static_cast<lazy_ref*>(R_ExternalPtrAddr(R_altrep_data2(x))); }
 
 R_xlen_t length(SEXP x) { return lazy_state_of(x)->length; }
 
@@ -86,6 +85,7 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
 SEXP duplicate(SEXP x, Rboolean deep) {
   return entry([&]() -> SEXP {
     const lazy_state s = *lazy_state_of(x);
+    if (s.flags & lazy_expanded) return nullptr;
     const onecopy::lazy_vector& v = usable_lazy(x);
     SEXP pointer = R_altrep_data2(x);
     if (v.writable()) {
@@ -151,16 +151,16 @@ Rboolean inspect(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
   return TRUE;
 }
 
-template <class T, SEXPTYPE type>
-void common(R_altrep_class_t c) {
-  R_set_altrep_Length_method(c, length);
-  R_set_altrep_Inspect_method(c, inspect);
-  R_set_altrep_Duplicate_method(c, duplicate);
-  R_set_altrep_Serialized_state_method(c, serialized_state);
-  R_set_altrep_Unserialize_method(c, unserialize);
+// R has a function of its own for each type of vector.
+template <class T, SEXPTYPE type, class MakeClass, class SetElement, class SetRegion>
+R_altrep_class_t define(const char* name, DllInfo* dll, MakeClass make, SetElement set_element, SetRegion set_region) {
+  R_altrep_class_t c = make(name, "onecopy", dll);
+  set_common_lazy_methods(c);
   R_set_altvec_Dataptr_method(c, data_pointer);
-  R_set_altvec_Dataptr_or_null_method(c, no_pointer);
   R_set_altvec_Extract_subset_method(c, [](SEXP x, SEXP i, SEXP call) { return extract_subset<T, type>(x, i, call); });
+  set_element(c, element<T>);
+  set_region(c, get_region<T>);
+  return c;
 }
 
 }  // namespace
@@ -170,8 +170,10 @@ int lazy_depth_seen = 0;
 bool is_lazy_view(SEXP x) {
   return ALTREP(x) && (R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
                        R_altrep_inherits(x, logical_class) || R_altrep_inherits(x, complex_class) ||
-                       R_altrep_inherits(x, raw_class));
+                       R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, lazy_string_class));
 }
+
+lazy_ref* lazy_ref_of(SEXP x) { return static_cast<lazy_ref*>(R_ExternalPtrAddr(R_altrep_data2(x))); }
 
 SEXP find_lazy(SEXP x) {
   while (ALTREP(x)) {
@@ -221,6 +223,7 @@ SEXP new_lazy_pointer(onecopy::lazy_vector vector, SEXP kept, const std::string&
 SEXP build_lazy_altrep(const lazy_state& state, SEXP pointer) {
   SEXP raw = PROTECT(Rf_allocVector(RAWSXP, sizeof state));
   std::memcpy(RAW(raw), &state, sizeof state);
+  if (state.type == STRSXP) attach_string_extras(raw);
   SEXP made = R_new_altrep(class_for(state.type), raw, pointer);
   UNPROTECT(1);
   // Or R would write into it in place when only one variable has it; a private copy must come first.
@@ -228,27 +231,27 @@ SEXP build_lazy_altrep(const lazy_state& state, SEXP pointer) {
   return made;
 }
 
+void set_common_lazy_methods(R_altrep_class_t c) {
+  R_set_altrep_Length_method(c, length);
+  R_set_altrep_Inspect_method(c, inspect);
+  R_set_altrep_Duplicate_method(c, duplicate);
+  R_set_altrep_Serialized_state_method(c, serialized_state);
+  R_set_altrep_Unserialize_method(c, unserialize);
+  R_set_altvec_Dataptr_or_null_method(c, no_pointer);
+}
+
 void register_lazy_classes(DllInfo* dll) {
-  logical_class = R_make_altlogical_class("lazy_lgl", "onecopy", dll);
-  common<int, LGLSXP>(logical_class);
-  R_set_altlogical_Elt_method(logical_class, element<int>);
-  R_set_altlogical_Get_region_method(logical_class, get_region<int>);
-  integer_class = R_make_altinteger_class("lazy_int", "onecopy", dll);
-  common<int, INTSXP>(integer_class);
-  R_set_altinteger_Elt_method(integer_class, element<int>);
-  R_set_altinteger_Get_region_method(integer_class, get_region<int>);
-  real_class = R_make_altreal_class("lazy_dbl", "onecopy", dll);
-  common<double, REALSXP>(real_class);
-  R_set_altreal_Elt_method(real_class, element<double>);
-  R_set_altreal_Get_region_method(real_class, get_region<double>);
-  complex_class = R_make_altcomplex_class("lazy_cplx", "onecopy", dll);
-  common<Rcomplex, CPLXSXP>(complex_class);
-  R_set_altcomplex_Elt_method(complex_class, element<Rcomplex>);
-  R_set_altcomplex_Get_region_method(complex_class, get_region<Rcomplex>);
-  raw_class = R_make_altraw_class("lazy_raw", "onecopy", dll);
-  common<Rbyte, RAWSXP>(raw_class);
-  R_set_altraw_Elt_method(raw_class, element<Rbyte>);
-  R_set_altraw_Get_region_method(raw_class, get_region<Rbyte>);
+  logical_class = define<int, LGLSXP>("lazy_lgl", dll, R_make_altlogical_class, R_set_altlogical_Elt_method,
+                                      R_set_altlogical_Get_region_method);
+  integer_class = define<int, INTSXP>("lazy_int", dll, R_make_altinteger_class, R_set_altinteger_Elt_method,
+                                      R_set_altinteger_Get_region_method);
+  real_class = define<double, REALSXP>("lazy_dbl", dll, R_make_altreal_class, R_set_altreal_Elt_method,
+                                       R_set_altreal_Get_region_method);
+  complex_class = define<Rcomplex, CPLXSXP>("lazy_cplx", dll, R_make_altcomplex_class, R_set_altcomplex_Elt_method,
+                                            R_set_altcomplex_Get_region_method);
+  raw_class = define<Rbyte, RAWSXP>("lazy_raw", dll, R_make_altraw_class, R_set_altraw_Elt_method,
+                                    R_set_altraw_Get_region_method);
+  register_lazy_string_class(dll);
 }
 
 }  // namespace ocr

@@ -1,4 +1,7 @@
 // What r/R/lazy*.R calls.
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -14,6 +17,8 @@ int r_type_of(const onecopy::lazy_vector& v) {
     case onecopy::dtype::int32: return v.note().rfind("R logical", 0) == 0 ? LGLSXP : INTSXP;
     case onecopy::dtype::complex128: return CPLXSXP;
     case onecopy::dtype::raw:
+      if (v.note().find("\"strings\": true") != std::string::npos) return STRSXP;
+      return RAWSXP;
     case onecopy::dtype::uint8: return RAWSXP;
     default:
       throw onecopy::error(onecopy::error_kind::wrong_type, "use a lazy vector in R",
@@ -46,6 +51,34 @@ std::uint64_t whole(SEXP x, const char* name) {
   if (!(n >= 0) || n > 4503599627370496.0 || n != static_cast<double>(static_cast<std::uint64_t>(n)))
     bad_argument(name, "it is not a whole number from 0 to 2^52");
   return static_cast<std::uint64_t>(n);
+}
+
+// The note is Python's: a column of strings is the same in both languages.
+std::string strings_note(std::uint64_t length, std::uint64_t record, const std::string& depth) {
+  return "{\"R\": \"character" + depth + "\", \"python\": {\"dtype\": {\"names\": [\"size\", \"text\"], \"formats\": "
+         "[\"<i4\", {\"base\": \"|u1\", \"shape\": [" + std::to_string(record - 4) +
+         "]}], \"offsets\": [0, 4], \"itemsize\": " + std::to_string(record) + "}, \"shape\": [" +
+         std::to_string(length) + "], \"strings\": true}}";
+}
+
+std::uint64_t record_bytes_in(const std::string& note) {
+  const auto at = note.find("\"itemsize\":");
+  const long bytes = at == std::string::npos ? 0 : std::strtol(note.c_str() + at + 11, nullptr, 10);
+  if (bytes < 5 || bytes > INT_MAX) throw r_error("corrupt", "onecopy: its note does not say how wide its strings are");
+  return static_cast<std::uint64_t>(bytes);
+}
+
+// A whole number of bytes for each string, and where changes are written back, never across two chunks.
+std::uint64_t record_bytes_for(std::uint64_t width, const onecopy::lazy_options& o) {
+  std::uint64_t record = 4 + (std::max<std::uint64_t>(width, 1) + 3) / 4 * 4;
+  if (width > (1u << 26)) bad_argument("width", "strings of more than 64 MiB are too wide", "give less");
+  if (o.write_back) {
+    std::uint64_t power = 8;
+    while (power < record) power *= 2;
+    record = power;
+    if (record > o.chunk_bytes) bad_argument("width", "a string would not fit into a chunk", "give a larger `chunk`");
+  }
+  return record;
 }
 
 SEXP named(SEXP list, const char* name) {
@@ -82,6 +115,10 @@ lazy_state lazy_state_for(const onecopy::lazy_vector& v) {
   lazy_state s{};
   s.type = r_type_of(v);
   s.length = static_cast<R_xlen_t>(v.size());
+  if (s.type == STRSXP) {
+    s.record = static_cast<int>(record_bytes_in(v.note()));
+    s.length /= s.record;
+  }
   const auto at = v.note().find("depth=");
   if (at != std::string::npos) s.depth = std::atoi(v.note().c_str() + at + 6);
   return s;
@@ -97,17 +134,25 @@ SEXP oc_lazy_make(SEXP mode, SEXP length, SEXP source, SEXP options, SEXP kept) 
     const auto type = name == "numeric" || name == "double" ? onecopy::dtype::float64
                       : name == "integer" || name == "logical" ? onecopy::dtype::int32
                       : name == "complex" ? onecopy::dtype::complex128
-                      : name == "raw" ? onecopy::dtype::raw : onecopy::dtype::none;
+                      : name == "raw" || name == "character" ? onecopy::dtype::raw : onecopy::dtype::none;
     if (type == onecopy::dtype::none)
       bad_argument("mode", "there are no lazy vectors of mode '" + name + "'",
-                   "use logical, integer, numeric, complex or raw");
+                   "use logical, integer, numeric, complex, raw or character");
     onecopy::lazy_options o;
     o.chunk_bytes = whole(named(options, "chunk"), "chunk");
     o.deadline_seconds = number_argument(named(options, "deadline"), "deadline");
     o.writable = flag_argument(named(options, "writable"), "writable");
     o.write_back = flag_argument(named(options, "write_back"), "write_back");
-    o.note = "R " + name + " depth=" + std::to_string(whole(named(options, "depth"), "depth"));
-    return wrap(onecopy::make_lazy(type, whole(length, "length"), source_from(source, type), o), kept);
+    const std::string depth = " depth=" + std::to_string(whole(named(options, "depth"), "depth"));
+    std::uint64_t elements = whole(length, "length");
+    o.note = "R " + name + depth;
+    if (name == "character") {
+      const std::uint64_t record = record_bytes_for(whole(named(options, "width"), "width"), o);
+      if (elements > (1ull << 52) / record) bad_argument("length", "it is more than any machine addresses");
+      o.note = strings_note(elements, record, depth);
+      elements *= record;
+    }
+    return wrap(onecopy::make_lazy(type, elements, source_from(source, type), o), kept);
   });
 }
 
@@ -138,9 +183,21 @@ SEXP oc_lazy_read(SEXP x, SEXP first, SEXP last) {
   return entry([&] {
     const auto& v = lazy_argument(x);
     const std::uint64_t from = whole(first, "first"), to = whole(last, "last");
-    if (from < 1 || to < from - 1 || to > v.size()) bad_argument("first, last", "they are not within the vector");
+    const lazy_state s = *lazy_state_of(find_lazy(x));
+    if (from < 1 || to < from - 1 || to > static_cast<std::uint64_t>(s.length))
+      bad_argument("first, last", "they are not within the vector");
     const SEXPTYPE type = static_cast<SEXPTYPE>(TYPEOF(x));
     const auto count = static_cast<R_xlen_t>(to - from + 1);
+    if (type == STRSXP) {
+      if (!(s.flags & lazy_modified)) return read_lazy_strings(v, s, static_cast<R_xlen_t>(from - 1), count);
+      return r_call([=] {  // changed here: only its own methods know all of its strings
+        SEXP out = PROTECT(Rf_allocVector(STRSXP, count));
+        for (R_xlen_t i = 0; i < count; ++i)
+          SET_STRING_ELT(out, i, STRING_ELT(x, static_cast<R_xlen_t>(from) - 1 + i));
+        UNPROTECT(1);
+        return out;
+      });
+    }
     keep out(r_call([=] { return Rf_allocVector(type, count); }));
     const std::uint64_t item = onecopy::size_of(v.type());
     void* bytes = DATAPTR(out);
@@ -153,9 +210,10 @@ SEXP oc_lazy_range(SEXP x, SEXP what, SEXP first, SEXP last) {
   return entry([&] {
     const auto& v = lazy_argument(x);
     const std::string action = text_argument(what, "what");
-    const std::uint64_t from = whole(first, "from"), to = whole(last, "to"), item = onecopy::size_of(v.type());
-    if (from < 1 || to < from - 1 || to > v.size())
-      bad_argument("from, to", "they are not within the vector", "it has " + std::to_string(v.size()) + " elements");
+    const lazy_state s = *lazy_state_of(find_lazy(x));
+    const std::uint64_t from = whole(first, "from"), to = whole(last, "to"), item = item_bytes(s, v);
+    if (from < 1 || to < from - 1 || to > static_cast<std::uint64_t>(s.length))
+      bad_argument("from, to", "they are not within the vector", "it has " + std::to_string(s.length) + " elements");
     const std::uint64_t offset = (from - 1) * item, size = (to - from + 1) * item;
     if (action == "fill") v.ensure(offset, size);
     else if (action == "prefetch") v.prefetch(offset, size);
@@ -177,7 +235,11 @@ SEXP oc_lazy_kept(SEXP x) {
 // The same memory without attributes.
 SEXP oc_lazy_bare(SEXP x) {
   SEXP found = find_lazy(x);
-  return found == nullptr ? x : build_lazy_altrep(*lazy_state_of(found), R_altrep_data2(found));
+  if (found == nullptr) return x;
+  SEXP made = PROTECT(build_lazy_altrep(*lazy_state_of(found), R_altrep_data2(found)));
+  SET_ATTRIB(R_altrep_data1(made), ATTRIB(R_altrep_data1(found)));  // strings that were changed
+  UNPROTECT(1);
+  return made;
 }
 
 SEXP oc_lazy_status(SEXP x) {

@@ -91,7 +91,45 @@ test_that("summaries stream and are R's", {
 
 test_that("what can't be combined is refused", {
   x <- lazySequence(1, 1, 10)
-  expect_error(x + "a", "can't be combined")
+  expect_error(x + "a", "non-numeric")
   expect_error(x + list(1), "can't be combined")
   expect_warning(x + 1:3, "multiple")
+})
+
+test_that("ordinary vectors that kept the class are ordinary", {
+  x <- lazySequence(1L, 1L, 3000L)
+  v <- 1:3000
+  y <- ifelse(x > 5L, 1, NA)
+  w <- ifelse(v > 5L, 1, NA)
+  expect_identical(as.vector(y), w)
+  expect_identical(y[4:8], w[4:8])
+  for (f in list(sum, mean, rev, is.na, sqrt, unique, function(x) x + 1, function(x) c(x, 2), as.character, anyNA,
+                 function(x) quantile(x, na.rm = TRUE), function(x) median(x, na.rm = TRUE), function(x) x[-1], `-`))
+    expect_identical(f(y), f(w))
+  expect_output(print(y[1:3]), "NA")
+  expect_output(print(y), "NA")
+  expect_identical(as.vector(x + y), v + w)
+})
+
+test_that("summaries that stream are those of base R", {
+  set.seed(3)
+  for (v in list(sample(c(1:40, NA), 5000, TRUE), round(rnorm(7000), 1), c(-Inf, Inf, NaN, rnorm(3000)), c(TRUE, FALSE, NA))) {
+    x <- lazy_of(v)
+    for (p in list(seq(0, 1, 0.25), c(0.111, 1, 0, 0.5)))
+      expect_identical(quantile(x, p, na.rm = TRUE), quantile(v, p, na.rm = TRUE))
+    if (!is.logical(v)) expect_identical(median(x, na.rm = TRUE), median(v, na.rm = TRUE))
+    expect_identical(is.na(median(x)), anyNA(v))
+    expect_identical(unique(x), unique(v))
+    expect_identical(anyNA(x), anyNA(v))
+    expect_identical(c(lazyTable(x)), c(table(v)))
+    expect_identical(c(unname(lazyTable(x, "ifany"))), c(unname(table(v, useNA = "ifany"))))
+    if (is.numeric(v)) expect_equal(unclass(summary(x)), unclass(summary(v)))
+    if (anyNA(v)) expect_error(quantile(x), "missing values")
+  }
+  # More elements than are ever sorted at once; all close together, and some far away.
+  v <- c(rep(7, 3e5), 1 + (1:2e5) * 1e-12, -1e300, 1e300)
+  expect_identical(unname(quantile(lazy_of(v), 0:10 / 10)), unname(quantile(v, 0:10 / 10)))
+  expect_error(quantile(lazy_of(v), type = 1), "type 7")
+  expect_error(quantile(lazy_of(v), 2), "probs")
+  expect_identical(quantile(lazySequence(1, 1, 0)), quantile(numeric()))
 })

@@ -59,7 +59,7 @@ test_that("what goes wrong is an error at the touch, and can be tried again", {
   expect_error(x[1:3], "no file yet")
   file.create(flag)
   expect_identical(x[1:3], 1:3)
-  expect_error(lazyVector("character", 3, function(start, end) "a"), "no lazy vectors of mode")
+  expect_error(lazyVector("list", 3, function(start, end) "a"), "no lazy vectors of mode")
   expect_error(lazyVector("integer", -1, function(start, end) 1L), "length")
   expect_error(lazyVector("integer", 1, function(start, end) 1L, chunk = 1000), "chunk")
   expect_error(lazyVector("integer", 1, sum), "closure")
