@@ -15,6 +15,29 @@ void bind_store(nb::module_& m) {
   m.def("open_file", [](const std::string& path) { return onecopy::open(path); }, release());
   m.def("from_descriptor",
         [](int fd, bool trusted) { return onecopy::value(store::from_descriptor(fd, trusted)); }, release());
+  m.def("import_region", [](const std::string& id, std::uint64_t bytes, nb::callable produce) {
+    const auto which = onecopy::object_id::parse(id);
+    nb::gil_scoped_release unlocked;
+    return store::import(which, bytes, [&](std::uint64_t offset, std::span<std::byte> out) {
+      gil_or_nothing locked;
+      auto view = nb::steal(PyMemoryView_FromMemory(reinterpret_cast<char*>(out.data()),
+                                                    static_cast<Py_ssize_t>(out.size()), PyBUF_WRITE));
+      if (!view.is_valid()) throw nb::python_error();
+      produce(offset, view);
+      view.attr("release")();  // the memory behind it is used again
+    });
+  });
+  m.def("checksum", [](nb::handle buffer) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(buffer.ptr(), &view, PyBUF_SIMPLE) != 0) throw nb::python_error();
+    std::uint64_t sum = 0;
+    {
+      nb::gil_scoped_release unlocked;
+      sum = store::checksum({static_cast<const std::byte*>(view.buf), static_cast<std::size_t>(view.len)});
+    }
+    PyBuffer_Release(&view);
+    return sum;
+  });
   m.def("exists", [](const std::string& text) { return store::exists(onecopy::handle::parse(text)); }, release());
   m.def("looks_like_handle", [](const std::string& text) { return onecopy::handle::looks_like(text); });
   m.def("handle_id", [](const std::string& text) { return onecopy::handle::parse(text).id.text(); });

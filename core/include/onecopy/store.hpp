@@ -36,6 +36,9 @@ region open_file(const std::string& path);
 region import(const object_id& id, std::uint64_t bytes,
               const std::function<void(std::uint64_t offset, std::span<std::byte> out)>& produce);
 
+// What two ends compare that send a region in pieces: XXH64 of the bytes. About 10 GB/s.
+std::uint64_t checksum(std::span<const std::byte> bytes) noexcept;
+
 // A region received as a descriptor. It must be sealed against shrinking, growing and writing, or (trusted = true) come
 // from this user. The descriptor stays the caller's and may be closed afterwards. Throws corrupt, permission.
 region from_descriptor(int fd, bool trusted = false);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/hash.hpp"
 #include "region/collect.hpp"
 #include "region/hold.hpp"
 #include "region/names.hpp"
@@ -83,6 +84,8 @@ region import(const object_id& id, std::uint64_t bytes,
   if (!made && made.reason().kind == error_kind::exists) made = detail::hold(current(), id);
   return region(unwrap(std::move(made)));
 }
+
+std::uint64_t checksum(std::span<const std::byte> bytes) noexcept { return xxh64(bytes); }
 
 region from_descriptor(int fd, bool trusted) { return region(unwrap(detail::hold_descriptor(fd, trusted))); }
 
