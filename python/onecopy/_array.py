@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from . import _format as f
 from ._core import Node, PrivatePages, Region, Writer
-from ._place import owner_of, pickling_by_value
+from ._place import handle_of, owner_of, pickling_by_value
 from .errors import Corrupt, Error, InvalidArgument, WrongType
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class SharedArray(np.ndarray[Any, Any]):
         dtype: Any = self.dtype if self.dtype.names else self.dtype.str
         from ._pickle import array_at
 
-        return array_at, (region.handle(), offset, self.shape, dtype, strides)
+        return array_at, (handle_of(region), offset, self.shape, dtype, strides)
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)

@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from ._core import Region
-from ._place import pickling_by_value
+from ._parts import in_one_piece
+from ._place import handle_of, pickling_by_value
 
 _starts: list[int] = []  # sorted addresses of the regions that Arrow buffers of this process lie in
 _at: dict[int, weakref.ref[Region]] = {}
@@ -88,9 +89,19 @@ def _reduce_buffer(buffer: pa.Buffer) -> Any:
             if region.writable or not region.diverged(start, buffer.size):
                 from ._pickle import buffer_at
 
-                return buffer_at, (region.handle(), start, buffer.size)
+                return buffer_at, (handle_of(region), start, buffer.size)
     # getitem((x,), 0) is x: readers of other buffers' pickles don't need onecopy.
     return operator.getitem, ((_AsItself(buffer),), 0)
 
 
+def _reduce_whole(obj: Any) -> Any:
+    function, arguments = obj.__reduce__()[:2]
+    if pickling_by_value() or not arrow_is_shared(obj):
+        return function, arguments
+    return in_one_piece(function, arguments)
+
+
 copyreg.pickle(pa.lib.Buffer, _reduce_buffer)
+for _kind in {kind for kind in vars(pa.lib).values() if isinstance(kind, type)}:
+    if issubclass(_kind, (pa.Table, pa.RecordBatch, pa.ChunkedArray, pa.Array)):
+        copyreg.pickle(_kind, _reduce_whole)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ._array import SharedArray, place_of
 from ._core import Node, Snapshot
-from ._place import pickling_by_value
+from ._place import handle_of, pickling_by_value
 
 _SMALL = 256  # bytes; a value below is shorter than the handle that would stand for it
 
@@ -50,7 +50,7 @@ def _reduce(obj: Any, plain: Any) -> Any:
         return type(plain), (_items(plain),)
     from ._pickle import object_at
 
-    return object_at, (node.handle(),)
+    return object_at, (handle_of(node),)
 
 
 def _items(plain: Any) -> Any:

@@ -17,11 +17,13 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+from . import _elsewhere, _place
 from ._array import SharedArray
 from ._place import by_value
 
 SERIALIZATION = "distributed.protocol.serialize"
 SPILLING = "distributed.spill"
+TCP, WEBSOCKET = "distributed.comm.tcp", "distributed.comm.ws"
 
 
 class _Afterwards:
@@ -50,7 +52,12 @@ class _Afterwards:
 
 def register() -> None:
     """Makes Dask send shared arrays as handles, now or as soon as ``distributed`` is imported."""
-    for module, teach in ((SERIALIZATION, _teach_messages), (SPILLING, _teach_spilling)):
+    for module, teach in (
+        (SERIALIZATION, _teach_messages),
+        (SPILLING, _teach_spilling),
+        (TCP, partial(_teach_comm, TCP)),
+        (WEBSOCKET, partial(_teach_comm, WEBSOCKET)),
+    ):
         if module in sys.modules:
             _try(teach)
         else:
@@ -62,7 +69,8 @@ def _try(teach: Callable[[], None]) -> None:
         teach()
     except (ImportError, AttributeError) as reason:  # whoever imports distributed must not fail because of us
         warnings.warn(
-            f"onecopy does not know this version of dask and distributed ({reason}): shared objects are like others to it",
+            f"onecopy does not know this version of dask and distributed ({reason}), "
+            "to which shared objects are like any others",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -72,6 +80,33 @@ def _teach_spilling() -> None:
     from ._dask_memory import keep_values_on_disk
 
     keep_values_on_disk()
+
+
+def _teach_comm(name: str) -> None:
+    """What a message names and is not on this host is brought here before the message is handed on.
+
+    Meanwhile the event loop runs on. Only the connection on which the message came waits.
+    """
+    comm: Any = sys.modules[name]
+    read = comm.from_frames
+
+    async def from_frames(frames: Any, deserialize: bool = True, *args: Any, **kwargs: Any) -> Any:
+        if not deserialize:  # a scheduler, which only passes on
+            return await read(frames, deserialize, *args, **kwargs)
+        return await _elsewhere.complete(lambda: read(frames, deserialize, *args, **kwargs))
+
+    comm.from_frames = from_frames
+    _elsewhere.resolve_with(_resolver)
+    _place.before_handles(_resolver)
+
+
+def _resolver() -> Any:
+    """The depot of this process, which has joined what there is to join."""
+    if "distributed.core" not in sys.modules:  # still being imported
+        return None
+    from ._dask_depot import join_all
+
+    return join_all()
 
 
 def _teach_messages() -> None:

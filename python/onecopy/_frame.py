@@ -21,7 +21,8 @@ from ._columns import read_column, write_column
 from ._core import Node, Writer
 from ._lazy_array import LazyArray, as_lazy, memory_of
 from ._opaque import read_pickled, write_pickled
-from ._place import owner_of, pickling_by_value
+from ._parts import in_one_piece
+from ._place import handle_of, owner_of, pickling_by_value
 from .errors import Corrupt
 
 Attributes = dict[str, Callable[[int], object]]
@@ -94,7 +95,7 @@ def _reduce(obj: Any) -> Any:
         if node is not None:
             from ._pickle import object_at
 
-            return object_at, (node.handle(),)
+            return object_at, (handle_of(node),)
         series = isinstance(obj, pd.Series)
         blocks = [(_shared_view(block.values), None if series else block.mgr_locs.as_array)
                   for block in obj._mgr.blocks]
@@ -103,8 +104,8 @@ def _reduce(obj: Any) -> Any:
             from ._pickle import frame_of
 
             name = obj._name if series else None
-            return frame_of, (type(obj), blocks, list(obj._mgr.axes), name, dict(obj.attrs),
-                              obj.flags.allows_duplicate_labels)
+            return in_one_piece(frame_of, (type(obj), blocks, list(obj._mgr.axes), name, dict(obj.attrs),
+                                           obj.flags.allows_duplicate_labels))
     return obj.__reduce_ex__(2)
 
 

@@ -1,7 +1,7 @@
 """What pickles of shared objects call. The names and arguments here are part of the pickles: they stay.
 
-Unpickling never fails because an object is gone: the message that carried it may carry more. The receiver gets a
-`Missing` in its place, whose first use raises the reason.
+Unpickling never fails because an object is gone or on another host: the message that carried it may carry more. The
+receiver gets a `Missing` in its place, whose first use raises the reason, and which pickles as what it stands for.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from ._array import view_of
 from ._containers import shared_form
 from ._core import Region
 from ._decode import load
+from ._elsewhere import attach
 from ._missing import Missing, MissingArray, is_missing
 from .errors import Error
 
@@ -22,7 +23,7 @@ from .errors import Error
 def array_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None) -> Any:
     """An array, or a slice of one, at `offset` of the region."""
     try:
-        return view_of(_core.attach(handle).region, offset, shape, dtype, strides)
+        return view_of(attach(handle).region, offset, shape, dtype, strides)
     except Error as reason:
         return MissingArray(reason, handle, tuple(shape), np.dtype(dtype), offset, strides)
 
@@ -40,7 +41,7 @@ def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, stride
 def object_at(handle: str) -> Any:
     """Any object."""
     try:
-        node = _core.attach(handle)
+        node = attach(handle)
         return shared_form(load(node), node)
     except Error as reason:
         return Missing(reason, handle)
@@ -53,7 +54,7 @@ def buffer_at(handle: str, offset: int, size: int) -> Any:
     from ._arrow_buffers import buffer_in, canonical
     from .errors import Corrupt
 
-    region: Region = _core.attach(handle).region
+    region: Region = attach(handle).region
     if offset < 0 or size < 0 or offset + size > region.size:
         raise Corrupt("view a buffer of a shared object", "it reaches outside")
     buffer: pa.Buffer = buffer_in(canonical(region), offset, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._core import Node, PrivatePages, Region
@@ -32,6 +32,22 @@ def by_value() -> Iterator[None]:
 
 def pickling_by_value() -> bool:
     return _values_only.get()
+
+
+# Called when a handle is about to leave this process.
+_announce: list[Callable[[], object]] = []
+
+
+def before_handles(call: Callable[[], object]) -> None:
+    """Has `call` called whenever a shared object is pickled as a handle."""
+    _announce.append(call)
+
+
+def handle_of(what: Node | Region) -> str:
+    """The handle to pickle."""
+    for call in _announce:
+        call()
+    return what.handle()
 
 
 def owner_of(memory: Any) -> Region | PrivatePages | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from . import _core
+from . import _elsewhere as elsewhere
 from ._array import SharedArray, place_of, writable_private
 from ._containers import node_of, shared_form
 from ._core import Node, Region, Writer
@@ -17,7 +18,7 @@ from ._encode import write
 from ._lazy_array import memory_of
 from ._opaque import pickles_allowed, write_pickled
 from ._place import noted_node, owner_of
-from .errors import InvalidArgument, NotFound, WrongType
+from .errors import InvalidArgument, NotFound, WrongHost, WrongType
 
 T = TypeVar("T")
 Progress = Callable[[int, int], object]
@@ -103,10 +104,12 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
             raise WrongType("attach a shared object", f"a handle is a str, not {type(handle).__name__}")
         try:
             node = _core.attach(handle)
-        except NotFound:  # looking for a lazy one first would cost every other object five system calls
-            if not _core.is_lazy(handle):
-                raise
-            return _attach_lazy(handle, writable)
+        except (NotFound, WrongHost) as reason:
+            # Looking for a lazy one first would cost every other object five system calls.
+            if isinstance(reason, NotFound) and _core.is_lazy(handle):
+                return _attach_lazy(handle, writable)
+            elsewhere.bring(handle, reason)
+            node = _core.attach(handle)
     else:
         node = _core.attach_name(cast(str, name))
     return _loaded(node, tables, writable)

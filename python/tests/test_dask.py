@@ -152,7 +152,7 @@ with warnings.catch_warnings(record=True) as seen:
     onecopy._dask.register()
 print([str(w.message) for w in seen if "onecopy" in str(w.message)])
 """
-    assert "like others to it" in python(code)
+    assert "like any others" in python(code)
 
 
 def test_onecopy_may_be_imported_before_dask(python):

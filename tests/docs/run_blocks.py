@@ -24,7 +24,8 @@ LIMIT = 120  # seconds a block may take
 PYTHON_LOOP = """
 import sys, traceback
 import __main__
-for path in sys.stdin:
+# Processes that a block spawns load this file, too.
+for path in sys.stdin if __name__ == "__main__" else []:
     path = path.rstrip("\\n")
     try:
         exec(compile(open(path).read(), path, "exec"), __main__.__dict__)
