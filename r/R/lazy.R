@@ -26,6 +26,11 @@
 #' which vector and why. Using them again tries again. Compiled code that reads through a pointer can't be
 #' interrupted by an error: it sees `NaN`, -1 or 0xff, and the next use of the vector from R is the error.
 #'
+#' # Loops
+#' A class makes R look for a method for each `x[i]`. In a loop over single elements use `for (value in x)`, or
+#' `bare <- unclass(x)`, which is the same lazy memory without the class, and `bare[i]`: as quick as other vectors that R
+#' does not keep itself.
+#'
 #' # Changing elements
 #' `x[i] <- value` gives a private copy of the pages changed. With `writable = TRUE` all processes see the change;
 #' changed chunks are kept in a file when memory is needed (`ONECOPY_SPILL`, default `/var/tmp`), or, for
@@ -81,6 +86,10 @@ lazySequence <- function(from, by, length, chunk = 65536) {
   if (anyNA(c(from, by))) stop("`from` and `by` must not be NA", call. = FALSE)
   lazy_make(mode, length, list(kind = "sequence", from = from, by = by), NULL, 0L, chunk)
 }
+
+#' @rdname lazyVector
+#' @export
+lazySeq <- lazySequence
 
 #' @rdname lazyVector
 #' @param path A file.

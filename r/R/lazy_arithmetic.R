@@ -54,7 +54,8 @@ lazy_empty <- function(node) if (inherits(node, "lazy_node")) vector(node$mode, 
 
 lazy_expression <- function(op, args, length, attributes = NULL, extra = list()) {
   node <- structure(list(op = op, args = args, length = length, extra = extra, mode = NULL), class = "lazy_node")
-  node$mode <- typeof(lazy_apply(node, lapply(args, lazy_empty)))
+  # Of one element each: base R lets operators that it does not know pass when there is nothing to compute.
+  node$mode <- typeof(suppressWarnings(lazy_apply(node, lapply(args, function(arg) vector(typeof(lazy_empty(arg)), 1L)))))
   if (!node$mode %in% c("logical", "integer", "double", "complex", "raw", "character"))
     stop("lazy vectors can't be combined with a ", node$mode, " vector", call. = FALSE)
   made <- lazy_program(if (node$mode == "double") "numeric" else node$mode, length, list(node = node), node, 65536, 60,

@@ -5,6 +5,9 @@
 
 #' @exportS3Method
 `[.lazyVector` <- function(x, i, ..., drop = TRUE) {
+  # One element, in loops.
+  if (nargs() == 2L && !missing(i) && length(i) == 1L && is.numeric(i) && !is.na(i) && i >= 1 && i <= length(x))
+    return(.subset2(x, i))
   if (!is.lazy(x)) {
     class(x) <- NULL
     return(NextMethod())

@@ -45,12 +45,28 @@ void* data_pointer(SEXP x, Rboolean writable) {
 // NULL makes R's own loops read block by block (Get_region), where errors are possible.
 const void* no_pointer(SEXP) { return nullptr; }
 
+// What a touch that failed reads as.
+template <class T>
+bool may_have_failed(const T& value) {
+  constexpr std::size_t words = sizeof(T) >= 8 ? sizeof(T) / 8 : 1;
+  std::uint64_t parts[words];
+  std::memset(parts, 0xff, sizeof parts);
+  std::memcpy(parts, &value, sizeof(T));
+  for (const std::uint64_t part : parts)
+    if (part != ~std::uint64_t{0}) return false;
+  return true;
+}
+
+// Loops call this for each element, so it reads first and asks later: asking first costs more than reading.
 template <class T>
 T element(SEXP x, R_xlen_t i) {
   return entry([&] {
     const onecopy::lazy_vector& v = usable_lazy(x);
+    const auto* items = reinterpret_cast<const T*>(v.data());
+    if (!may_have_failed(items[i])) return items[i];
+    if (auto failed = v.take_error()) throw *failed;
     v.ensure(static_cast<std::uint64_t>(i) * sizeof(T), sizeof(T));
-    return reinterpret_cast<const T*>(v.data())[i];
+    return items[i];
   });
 }
 

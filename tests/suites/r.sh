@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The R package's tests. Contract of a suite: see scripts/test.sh.
+# The R package's tests, but for those of lazy vectors (r_lazy.sh). Contract of a suite: see scripts/test.sh.
 set -u
 export R_LIBS="${ONECOPY_RLIB:?the R library where onecopy is installed}:${R_LIBS:-}"
 
@@ -17,7 +17,7 @@ else
 fi
 # The package parallel grumbles at the end of R when children that the tests killed are gone already, and fails R with it;
 # what counts is the line of totals.
-Rscript --vanilla tests/suites/r_run.R 2>&1 | tee "$examples/output" || true
+Rscript --vanilla tests/suites/r_run.R not lazy 2>&1 | tee "$examples/output" || true
 totals=$(grep -aE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$examples/output" | tail -n 1)
 printf '%s\n' "${totals:-0 passed, 1 failed, 0 skipped}"
 [[ $totals =~ \ 0\ failed, ]]

@@ -1,10 +1,13 @@
-# Runs every test of the R package against the installed package, counts, and says why a test was skipped.
+# Runs the tests of the R package against the installed package, counts, and says why a test was skipped.
+# Arguments: nothing, or a pattern of the test files to run (test-lazy.R is `lazy`), or `not` and the pattern of those not to.
 suppressMessages({
   library(testthat)
   library(onecopy)
 })
 Sys.setenv(NOT_CRAN = "true")
-results <- test_dir("r/tests/testthat", package = "onecopy", load_package = "installed", reporter = "summary",
+given <- commandArgs(TRUE)
+pattern <- if (length(given) == 2L) sprintf("^(?!%s)", given[2L]) else if (length(given)) given
+results <- test_dir("r/tests/testthat", filter = pattern, perl = TRUE, package = "onecopy", load_package = "installed", reporter = "summary",
                     stop_on_failure = FALSE)
 passed <- failed <- skipped <- 0L
 for (test in results) {
