@@ -28,8 +28,8 @@
 #'
 #' # Loops
 #' A class makes R look for a method for each `x[i]`. In a loop over single elements use `for (value in x)`, or
-#' `bare <- unclass(x)`, which is the same lazy memory without the class, and `bare[i]`: as quick as other vectors that R
-#' does not keep itself.
+#' `bare <- unclass(x)`, which is the same lazy memory without the class, and `bare[i]`: as quick as other vectors
+#' that R does not keep itself.
 #'
 #' # Changing elements
 #' `x[i] <- value` gives a private copy of the pages changed. With `writable = TRUE` all processes see the change;
@@ -39,8 +39,9 @@
 #'
 #' # Strings
 #' have no fixed size. Each lies in a record of `width` bytes (in UTF-8, to which `populate`'s strings are converted),
-#' so that every process finds it; a longer one is an error that says how wide to make the vector. `NA` is kept. Functions
-#' that ask R for a pointer to all elements (`sort()`, `order()`) make an ordinary vector of them in this process.
+#' so that every process finds it; a longer one is an error that says how wide to make the vector. `NA` is kept.
+#' Functions that ask R for a pointer to all elements (`sort()`, `order()`) make an ordinary vector of them in this
+#' process.
 #'
 #' @param mode `"logical"`, `"integer"`, `"numeric"`, `"complex"`, `"raw"` or `"character"`.
 #' @param length How many elements.
@@ -52,8 +53,8 @@
 #' @param description For error messages.
 #' @param writeback A function of `start`, `end` and `values`, which keeps changed elements where `populate` will find
 #'   them. The vector is then writable. It is called when memory is needed and by [lazyFlush()], which tells whether it
-#'   worked, and when the last process lets go; if it fails, the elements stay in memory and it is called again later (for a
-#'   minute after the last process has let go).
+#'   worked, and when the last process lets go; if it fails, the elements stay in memory and it is called again later
+#'   (for a minute after the last process has let go).
 #' @param width For strings: bytes of the longest, in UTF-8.
 #' @return A vector of class `lazyVector`.
 #' @examples
@@ -149,13 +150,15 @@ lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, de
 #' `lazyFill()` fills a part now and is an error if that fails; `lazyPrefetch()` begins to; `lazyPin()` fills it and
 #' keeps it in memory until `lazyUnpin()`; `lazyRelease()` gives the memory back; `lazyFlush()` saves what was changed
 #' in writable vectors. `lazyBudget()` tells how many bytes all lazy vectors of this store may hold in memory, and
-#' changes it.
+#' changes it. `lazyUsage()` tells what of it is used.
 #'
 #' @param x A lazy vector.
 #' @param from,to The part: elements from 1, both included.
 #' @param bytes The new budget.
 #' @return `is.lazy()`: `TRUE` or `FALSE`. `lazyStatus()`: bytes in all and in memory, chunks filled, given back and
-#'   failed, bytes in the spill file, bytes of a chunk. `lazyBudget()`: the budget. The others: `x`, invisibly.
+#'   failed, bytes in the spill file, bytes of a chunk. `lazyBudget()`: the budget. `lazyUsage()`: of all lazy vectors
+#'   of this store: the budget; bytes in memory, at most so far, and pinned; chunks filled, given back and failed; how
+#'   many processes use them; how many there are; the process that fills them. The others: `x`, invisibly.
 #' @export
 lazyStatus <- function(x) .Call(oc_lazy_status, x)
 #' @rdname lazyStatus
@@ -164,6 +167,9 @@ is.lazy <- function(x) .Call(oc_lazy_is, x)
 #' @rdname lazyStatus
 #' @export
 lazyBudget <- function(bytes = NULL) .Call(oc_lazy_budget, bytes)
+#' @rdname lazyStatus
+#' @export
+lazyUsage <- function() .Call(oc_lazy_usage)
 
 lazy_range <- function(x, what, from, to) {
   .Call(oc_lazy_range, x, what, from, to)

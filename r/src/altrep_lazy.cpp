@@ -86,12 +86,10 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
   return entry([&]() -> SEXP {
     const onecopy::lazy_vector& v = usable_lazy(x);
     const R_xlen_t n = length(x);
+    if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
     const auto* items = reinterpret_cast<const T*>(v.data());
-    // Filled before it is read: within pick(), which R may leave by a jump, no exception is possible.
-    const bool known = for_each_index(index, n, [&](R_xlen_t, R_xlen_t i) {
-      if (i >= 0) v.ensure(static_cast<std::uint64_t>(i) * sizeof(T), sizeof(T));
-    });
-    if (!known) return nullptr;
+    // Each is touched once, and the error looked for afterwards: of more than the budget, what was filled first is gone
+    // when the last is there.
     keep picked(r_call([=] { return pick<T>(index, n, type, [=](R_xlen_t i) { return items[i]; }); }));
     if (auto failed = v.take_error()) throw *failed;
     return static_cast<SEXP>(picked);

@@ -103,10 +103,6 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
     if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
     keep picked(r_call([=] { return Rf_allocVector(STRSXP, XLENGTH(index)); }));
     SEXP out = picked;
-    // Filled before R is asked for strings: what R may leave by a jump must not throw.
-    for_each_index(index, n, [&](R_xlen_t, R_xlen_t i) {
-      if (i >= 0) ensured(x, i);
-    });
     const std::byte* items = v.data();
     const auto record = static_cast<std::size_t>(lazy_state_of(x)->record);
     r_call([=] {

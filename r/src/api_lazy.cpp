@@ -261,6 +261,26 @@ SEXP oc_lazy_status(SEXP x) {
   });
 }
 
+SEXP oc_lazy_usage() {
+  return entry([&] {
+    const auto p = onecopy::pager::look();
+    const double numbers[] = {static_cast<double>(p.budget), static_cast<double>(p.resident),
+                              static_cast<double>(p.peak_resident), static_cast<double>(p.pinned),
+                              static_cast<double>(p.fills), static_cast<double>(p.evictions),
+                              static_cast<double>(p.failures), static_cast<double>(p.clients),
+                              static_cast<double>(p.objects), static_cast<double>(p.process)};
+    const double* from = numbers;
+    return r_call([=] {
+      const char* names[] = {"budget", "resident", "peak", "pinned", "fills", "evictions", "failures", "clients",
+                             "objects", "pager", ""};
+      SEXP out = PROTECT(Rf_mkNamed(REALSXP, names));
+      std::memcpy(REAL(out), from, 10 * sizeof(double));
+      UNPROTECT(1);
+      return out;
+    });
+  });
+}
+
 SEXP oc_lazy_budget(SEXP bytes) {
   return entry([&] {
     if (bytes != R_NilValue) onecopy::pager::set_budget(whole(bytes, "bytes"));

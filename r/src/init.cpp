@@ -61,6 +61,7 @@ const R_CallMethodDef calls[] = {
     {"oc_lazy_kept", address(oc_lazy_kept), 1},
     {"oc_lazy_bare", address(oc_lazy_bare), 1},
     {"oc_lazy_status", address(oc_lazy_status), 1},
+    {"oc_lazy_usage", address(oc_lazy_usage), 0},
     {"oc_lazy_budget", address(oc_lazy_budget), 1},
     {"oc_lazy_pack", address(oc_lazy_pack), 2},
     {"oc_lazy_width", address(oc_lazy_width), 1},

@@ -80,6 +80,7 @@ SEXP oc_lazy_kept(SEXP x);
 SEXP oc_lazy_bare(SEXP x);
 SEXP oc_lazy_status(SEXP x);
 SEXP oc_lazy_budget(SEXP bytes);
+SEXP oc_lazy_usage();
 SEXP oc_lazy_depth(SEXP reset);
 SEXP oc_lazy_pack(SEXP strings, SEXP record);
 SEXP oc_lazy_width(SEXP x);

@@ -1,5 +1,5 @@
 # Runs the tests of the R package against the installed package, counts, and says why a test was skipped.
-# Arguments: nothing, or a pattern of the test files to run (test-lazy.R is `lazy`), or `not` and the pattern of those not to.
+# Arguments: nothing; or a pattern of the files to run (test-lazy.R is `lazy`); or `not` and a pattern of those to leave out.
 suppressMessages({
   library(testthat)
   library(onecopy)
@@ -7,8 +7,8 @@ suppressMessages({
 Sys.setenv(NOT_CRAN = "true")
 given <- commandArgs(TRUE)
 pattern <- if (length(given) == 2L) sprintf("^(?!%s)", given[2L]) else if (length(given)) given
-results <- test_dir("r/tests/testthat", filter = pattern, perl = TRUE, package = "onecopy", load_package = "installed", reporter = "summary",
-                    stop_on_failure = FALSE)
+results <- test_dir("r/tests/testthat", filter = pattern, perl = TRUE, package = "onecopy", load_package = "installed",
+                    reporter = "summary", stop_on_failure = FALSE)
 passed <- failed <- skipped <- 0L
 for (test in results) {
   kinds <- vapply(test$results, function(r) class(r)[1L], "")
