@@ -69,8 +69,9 @@ if (has("data.table")) {
   bytes <- file.size(path)
   data.table::setDTthreads(1L)
   whole <- function() bytes / 1e6 / time_of(function() data.table::fread(path, showProgress = FALSE, nThread = 1L))
+  scan <- function() bytes / 1e6 / time_of(function() lazyCsv(path, progress = FALSE))
   write_row("lazy-csv-scan", sprintf("scan of a CSV file of %s", size(bytes)), "MB/s",
-            "data.table::fread of all of it, one thread", interleaved(3L, function() bytes / 1e6 / time_of(function() lazyCsv(path, progress = FALSE)), whole))
+            "data.table::fread of all of it, one thread", interleaved(3L, scan, whole))
   column <- function() {
     d <- lazyCsv(path, progress = FALSE)
     d$weight[1]

@@ -30,16 +30,26 @@ void drop(SEXP pointer) {
   R_ClearExternalPtr(pointer);
 }
 
+bool is_about_saving(const onecopy::error& failed) { return failed.tried().rfind("save ", 0) == 0; }
+
 R_xlen_t length(SEXP x) { return lazy_state_of(x)->length; }
 
 void* data_pointer(SEXP x, Rboolean writable) {
-  return entry([&]() -> void* {
+  failure unsaved;
+  unsaved.what[0] = '\0';
+  void* data = entry([&]() -> void* {
     const onecopy::lazy_vector& v = usable_lazy(x);
-    if (auto failed = v.take_error()) throw *failed;  // of a touch through the pointer given out before
+    // Of a touch through the pointer given out before. What could not be saved must not keep anybody from mending it.
+    if (auto failed = v.take_error()) {
+      if (!is_about_saving(*failed)) throw *failed;
+      unsaved.take("", failed->what(), "");
+    }
     lazy_state* s = lazy_state_of(x);
     if (writable && (s->flags & lazy_private)) s->flags |= lazy_modified;
     return v.data();
   });
+  if (unsaved.what[0] != '\0') Rf_warning("%s", unsaved.what);
+  return data;
 }
 
 // NULL makes R's own loops read block by block (Get_region), where errors are possible.
@@ -57,6 +67,12 @@ bool may_have_failed(const T& value) {
   return true;
 }
 
+template <class T>
+bool any_may_have_failed(SEXP x) {
+  const T* items = elements_of<T>(x);
+  return std::any_of(items, items + XLENGTH(x), may_have_failed<T>);
+}
+
 // Loops call this for each element, so it reads first and asks later: asking first costs more than reading.
 template <class T>
 T element(SEXP x, R_xlen_t i) {
@@ -64,7 +80,7 @@ T element(SEXP x, R_xlen_t i) {
     const onecopy::lazy_vector& v = usable_lazy(x);
     const auto* items = reinterpret_cast<const T*>(v.data());
     if (!may_have_failed(items[i])) return items[i];
-    if (auto failed = v.take_error()) throw *failed;
+    throw_if_unfilled(v);
     v.ensure(static_cast<std::uint64_t>(i) * sizeof(T), sizeof(T));
     return items[i];
   });
@@ -91,7 +107,7 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
     // Each is touched once, and the error looked for afterwards: of more than the budget, what was filled first is gone
     // when the last is there.
     keep picked(r_call([=] { return pick<T>(index, n, type, [=](R_xlen_t i) { return items[i]; }); }));
-    if (auto failed = v.take_error()) throw *failed;
+    if (any_may_have_failed<T>(picked)) throw_if_unfilled(v);
     return static_cast<SEXP>(picked);
   });
 }
@@ -206,6 +222,11 @@ const onecopy::lazy_vector& usable_lazy(SEXP x) {
   return ref->vector;
 }
 
+void throw_if_unfilled(const onecopy::lazy_vector& v) {
+  // What could not be saved is still there to be read; whoever writes or flushes is told.
+  if (auto failed = v.take_error(); failed && !is_about_saving(*failed)) throw *failed;
+}
+
 // In parts: what is copied already may be taken back while the rest is filled.
 void read_lazy(const onecopy::lazy_vector& v, std::uint64_t offset, std::uint64_t size, void* out) {
   constexpr std::uint64_t part = 1u << 20;
@@ -215,7 +236,7 @@ void read_lazy(const onecopy::lazy_vector& v, std::uint64_t offset, std::uint64_
     v.ensure(offset, some);
     std::memcpy(to, v.data() + offset, some);
     // A part taken back between the two lines is filled again by the touch; if that fails, the bytes are no data.
-    if (auto failed = v.take_error()) throw *failed;
+    throw_if_unfilled(v);
     to += some;
     offset += some;
     size -= some;

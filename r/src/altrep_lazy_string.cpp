@@ -111,7 +111,7 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
       });
       return R_NilValue;
     });
-    if (auto failed = v.take_error()) throw *failed;
+    throw_if_unfilled(v);
     return out;
   });
 }
@@ -162,7 +162,7 @@ SEXP read_lazy_strings(const onecopy::lazy_vector& v, const lazy_state& s, R_xle
       return R_NilValue;
     });
     // A part taken back meanwhile is filled again by the touch; if that fails, the bytes are no data.
-    if (auto failed = v.take_error()) throw *failed;
+    throw_if_unfilled(v);
   }
   return out;
 }

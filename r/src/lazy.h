@@ -47,6 +47,8 @@ SEXP find_lazy(SEXP x);
 lazy_ref* lazy_ref_of(SEXP lazy);
 // Throws when it is gone.
 const onecopy::lazy_vector& usable_lazy(SEXP lazy);
+// Throws why a touch could not be filled, if one could not be.
+void throw_if_unfilled(const onecopy::lazy_vector& v);
 // Copies bytes out, filled. Throws what ensure() throws.
 void read_lazy(const onecopy::lazy_vector& v, std::uint64_t offset, std::uint64_t size, void* out);
 SEXP new_lazy_pointer(onecopy::lazy_vector vector, SEXP kept, const std::string& reason = {});
