@@ -136,6 +136,35 @@ class Recent:
 recent = Recent(64 << 20)
 
 
+class PieceFill:
+    """Fills one column of a file, piece by piece: a populate function. `starts` are the first rows of the pieces, and
+    how many rows there are."""
+
+    def __init__(self, file: Identity, column: Column, starts: NDArray[Any]) -> None:
+        self.file, self.column, self.starts = file, column, starts
+
+    def piece(self, at: int) -> NDArray[Any]:
+        """All elements of a piece."""
+        raise NotImplementedError
+
+    def reading(self) -> tuple[Any, ...]:
+        """Tells apart what is read from the same file in different ways."""
+        return type(self).__name__, *dataclasses.astuple(self.column)
+
+    def __call__(self, start: int, end: int, out: NDArray[Any]) -> None:
+        self.file.check()
+        at = int(np.searchsorted(self.starts, start, "right")) - 1
+        done = start
+        while done < end:
+            key = (self.file.path, self.file.state, *self.reading(), at)
+            whole = recent.get(key, lambda at=at: self.piece(at), lambda made: made.nbytes)  # type: ignore[misc]
+            first = done - int(self.starts[at])
+            part = whole[first : first + end - done]
+            out[done - start : done - start + len(part)] = part
+            done += len(part)
+            at += 1
+
+
 def shown(progress: Progress | bool | None, total: int, what: str) -> Callable[[int], object]:
     """How a scan tells how far it is: called with bytes or rows done so far."""
     if progress is None or progress is False:

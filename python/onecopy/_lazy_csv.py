@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._lazy_columns import Column, Identity, Progress, kind_of, merged, recent, shown
+from ._lazy_columns import Column, Identity, PieceFill, Progress, kind_of, merged, shown
 from ._lazy_strings import widest
 from .errors import Corrupt, InvalidArgument
 
@@ -70,14 +70,16 @@ def blocks_of(path: str, start: int, size: int, quote: str) -> Any:
                 return
 
 
-class CsvFill:
-    """Fills one column: a populate function."""
-
+class CsvFill(PieceFill):
     def __init__(self, file: Identity, dialect: Dialect, column: Column, starts: NDArray[Any], offsets: NDArray[Any]):
-        self.file, self.dialect, self.column = file, dialect, column
-        self.starts, self.offsets = starts, offsets  # of blocks: their first row, their first byte; one more at the end
+        super().__init__(file, column, starts)
+        self.dialect, self.offsets = dialect, offsets  # the first byte of each block, and the end of the last
 
-    def _block(self, at: int) -> NDArray[Any]:
+    def reading(self) -> tuple[Any, ...]:
+        d = self.dialect
+        return *super().reading(), d.delimiter, d.quote, d.encoding, tuple(d.names), tuple(d.missing), *self.offsets[:2]
+
+    def piece(self, at: int) -> NDArray[Any]:
         import pyarrow as pa
 
         with open(self.file.path, "rb") as file:
@@ -94,19 +96,6 @@ class CsvFill:
         if table.num_rows:
             column.put(table.column(0).combine_chunks(), out)
         return out
-
-    def __call__(self, start: int, end: int, out: NDArray[Any]) -> None:
-        self.file.check()
-        at = int(np.searchsorted(self.starts, start, "right")) - 1
-        done = start
-        while done < end:
-            key = (self.file.path, self.file.state, self.column.name, at)
-            block = recent.get(key, lambda at=at: self._block(at), lambda made: made.nbytes)  # type: ignore[misc]
-            first = done - int(self.starts[at])
-            part = block[first : first + end - done]
-            out[done - start : done - start + len(part)] = part
-            done += len(part)
-            at += 1
 
 
 @dataclasses.dataclass

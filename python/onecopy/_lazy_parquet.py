@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ._lazy_columns import Column, Identity, Progress, kind_of, recent, shown
+from ._lazy_columns import Column, Identity, PieceFill, Progress, kind_of, shown
 from ._lazy_strings import widest
 from .errors import Corrupt, InvalidArgument
 
 
-class ParquetFill:
-    """Fills one column: a populate function."""
-
-    def __init__(self, file: Identity, column: Column, starts: NDArray[Any]):
-        self.file, self.column, self.starts = file, column, starts
-
-    def _group(self, at: int) -> NDArray[Any]:
+class ParquetFill(PieceFill):
+    def piece(self, at: int) -> NDArray[Any]:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(self.file.path) as opened:
@@ -29,19 +24,6 @@ class ParquetFill:
             array = table.column(0).combine_chunks()
             self.column.put(array.dictionary_decode() if hasattr(array, "dictionary_decode") else array, out)
         return out
-
-    def __call__(self, start: int, end: int, out: NDArray[Any]) -> None:
-        self.file.check()
-        at = int(np.searchsorted(self.starts, start, "right")) - 1
-        done = start
-        while done < end:
-            key = (self.file.path, self.file.state, self.column.name, at)
-            group = recent.get(key, lambda at=at: self._group(at), lambda made: made.nbytes)  # type: ignore[misc]
-            first = done - int(self.starts[at])
-            part = group[first : first + end - done]
-            out[done - start : done - start + len(part)] = part
-            done += len(part)
-            at += 1
 
 
 def scan(path: str | os.PathLike[str], columns: list[str] | None,

@@ -229,3 +229,17 @@ def test_compressed(tmp_path: Path, kind: str) -> None:
         onecopy.lazy_compressed(at, "f8", compression="rar")
     with pytest.raises(onecopy.NotFound):
         onecopy.lazy_compressed(tmp_path / "none.bz2", "f8")
+
+
+def test_one_file_read_in_several_ways(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,x\n2,7\n")
+    path = tmp_path / "a.csv"
+    numbers = onecopy.lazy_csv(path, frame=False)
+    texts = onecopy.lazy_csv(path, frame=False, dtypes={"a": "str"})
+    some = onecopy.lazy_csv(path, frame=False, missing=["1"])
+    bare = onecopy.lazy_csv(path, frame=False, header=False)
+    for _ in range(2):
+        assert numbers["a"].tolist() == [1, 2] and texts["a"].tolist() == ["1", "2"]
+        assert np.isnan(some["a"][0]) and some["a"][1] == 2 and bare["f0"].tolist() == ["a", "1", "2"]
+        for x in (numbers["a"], texts["a"].storage, some["a"], bare["f0"].storage):
+            x.release()
