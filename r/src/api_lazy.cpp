@@ -14,7 +14,9 @@ namespace {
 int r_type_of(const onecopy::lazy_vector& v) {
   switch (v.type()) {
     case onecopy::dtype::float64: return REALSXP;
-    case onecopy::dtype::int32: return v.note().rfind("R logical", 0) == 0 ? LGLSXP : INTSXP;
+    case onecopy::dtype::int32:
+      return v.note().rfind("R logical", 0) == 0 || v.note().find("\"R\": \"logical\"") != std::string::npos ? LGLSXP
+                                                                                                         : INTSXP;
     case onecopy::dtype::complex128: return CPLXSXP;
     case onecopy::dtype::raw:
       if (v.note().find("\"strings\": true") != std::string::npos) return STRSXP;
