@@ -12,8 +12,8 @@ from queue import Empty, Full
 from typing import Any
 
 from . import _core
+from ._waiting import CLOSED, DONE, in_thread, seconds_of
 from .errors import PeerClosed
-from .sync import _CLOSED, _DONE, _in_thread, _seconds
 
 __all__ = ["Queue"]
 
@@ -77,25 +77,25 @@ class Queue:
         return pickle.loads(memoryview(message)[1:]) if message[:1] == b"\1" else message[1:]
 
     def _put_judged(self, code: int) -> None:
-        if code == _CLOSED:
+        if code == CLOSED:
             raise PeerClosed("put a message in a queue", "it is closed")
-        if code != _DONE:
+        if code != DONE:
             raise Full
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Raises queue.Full, PeerClosed (after ``close``), InvalidArgument (longer than ``message_bytes``)."""
-        self._put_judged(self._core.put_code(self._packed(item), _seconds(timeout) if block else 0.0, None))
+        self._put_judged(self._core.put_code(self._packed(item), seconds_of(timeout) if block else 0.0, None))
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Raises queue.Empty, and PeerClosed when it is closed and empty."""
         if self._returned:
             return self._unpacked(self._returned.popleft())
-        return self._judged(self._core.get_or_code(_seconds(timeout) if block else 0.0, None))
+        return self._judged(self._core.get_or_code(seconds_of(timeout) if block else 0.0, None))
 
     def _judged(self, answer: Any) -> Any:
         if type(answer) is bytes:
             return self._unpacked(answer)
-        if answer == _CLOSED:
+        if answer == CLOSED:
             raise PeerClosed("take a message from a queue", "it is closed, and nothing is left in it")
         raise Empty
 
@@ -107,20 +107,20 @@ class Queue:
 
     async def put_async(self, item: Any, timeout: float | None = None) -> None:
         """``await``: as ``put``. A cancelled put may have put the message in."""
-        message, wait = self._packed(item), _seconds(timeout)
-        self._put_judged(await _in_thread(lambda c: self._core.put_code(message, wait, c), lambda _: None))
+        message, wait = self._packed(item), seconds_of(timeout)
+        self._put_judged(await in_thread(lambda c: self._core.put_code(message, wait, c), lambda _: None))
 
     async def get_async(self, timeout: float | None = None) -> Any:
         """``await``: as ``get``. A cancelled get takes no message away: the next ``get`` of this object has it."""
         if self._returned:
             return self._unpacked(self._returned.popleft())
-        wait = _seconds(timeout)
+        wait = seconds_of(timeout)
 
         def give_back(answer: Any) -> None:
             if type(answer) is bytes:
                 self._returned.append(answer)
 
-        return self._judged(await _in_thread(lambda c: self._core.get_or_code(wait, c), give_back))
+        return self._judged(await in_thread(lambda c: self._core.get_or_code(wait, c), give_back))
 
     def close(self) -> None:
         """Nothing more can be put in; what is in it can still be taken."""

@@ -25,11 +25,11 @@ import numpy as np
 
 from . import _core, _fields
 from ._fields import FixedArray, FixedBytes, FixedStr, Layout, RawBytes, Spec, make_field, spec_of
+from ._waiting import OWNER_DIED, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Interrupted, Timeout, WrongType
 
 __all__ = ["FixedArray", "FixedBytes", "FixedStr", "RawBytes", "Record", "record"]
 
-_DONE, _OWNER_DIED, _TIMED_OUT = 0, 1, 2
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 
@@ -212,9 +212,10 @@ class Record(_core.RecordBase):
         """``with f.locked() as held: ...``: nobody else is in such a block meanwhile, and no snapshot sees the middle
         of it. If a process was killed in one, ``held.owner_died`` is true until somebody calls ``held.repaired()``.
 
-        Raises Timeout on entering. A plain assignment outside of such a block does not wait for it.
+        ``async with`` works, too. Raises Timeout on entering. A plain assignment outside of such a block does not wait
+        for it.
         """
-        return Locked(self._whole(), -1.0 if timeout is None else max(0.0, timeout))
+        return Locked(self._whole(), seconds_of(timeout))
 
     def snapshot(self: R, timeout: float | None = None) -> R:
         """A private copy of the whole as it stood between two ``locked()`` blocks. Raises Timeout if one lasts."""
@@ -223,8 +224,8 @@ class Record(_core.RecordBase):
         raw = _core.owner_of(self)
         if not isinstance(raw, _core.RawRecord):
             raise WrongType("take a snapshot of a part of a record", "it is not the whole", "Take one of the whole")
-        how, data = raw.snapshot(-1.0 if timeout is None else max(0.0, timeout))
-        if how not in (_DONE, _OWNER_DIED):
+        how, data = raw.snapshot(seconds_of(timeout))
+        if not got(how):
             raise Timeout(f"read a {type(self).__name__}", "somebody is writing to it", "Give it more time")
         return type(self).from_bytes(data)
 
@@ -264,16 +265,28 @@ class Locked:
         """A process was killed in its block; what it wrote may be half done."""
 
     def __enter__(self) -> Locked:
-        how = self._raw.begin_writing(self._seconds)
-        if how not in (_DONE, _OWNER_DIED):
-            kind = Timeout if how == _TIMED_OUT else Interrupted
+        return self._entered(self._raw.begin_writing(self._seconds, None))
+
+    def _entered(self, how: int) -> Locked:
+        if not got(how):
+            kind = Timeout if how == TIMED_OUT else Interrupted
             raise kind(f"lock a {self._raw.type_name}", "another process holds the lock", "Give it more time")
-        self.owner_died = how == _OWNER_DIED
+        self.owner_died = how == OWNER_DIED
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._raw.end_writing()
+
+    async def __aenter__(self) -> Locked:
+        def undo(how: int) -> None:
+            if got(how):
+                self._raw.end_writing()
+
+        return self._entered(await in_thread(lambda c: self._raw.begin_writing(self._seconds, c), undo))
+
+    async def __aexit__(self, *_: object) -> None:
         self._raw.end_writing()
 
     def repaired(self) -> None:

@@ -14,12 +14,9 @@ of the locks is recursive.
 
 from __future__ import annotations
 
-import asyncio
-import atexit
 import os
 import threading
 import time
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar, TypeVar
@@ -28,17 +25,13 @@ import numpy as np
 
 from . import _core
 from ._fields import Spec
+from ._waiting import BROKEN, DONE, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Timeout, WrongType
 
 __all__ = ["Barrier", "Condition", "Counter", "Event", "Lock", "RWLock", "Semaphore"]
 
-_DONE, _OWNER_DIED, _TIMED_OUT, _INTERRUPTED, _BROKEN, _CLOSED = range(6)
 T = TypeVar("T")
 P = TypeVar("P", bound="_Placed")
-
-
-def _seconds(timeout: float | None) -> float:
-    return -1.0 if timeout is None else max(0.0, float(timeout))
 
 
 def _state(label: str, size: int, alignment: int) -> dict[str, Any]:
@@ -133,71 +126,6 @@ def _reopen(cls: type[P], path: str) -> P:
     return cls._over(_core.RawRecord.open(path, *cls._type(), bytes(cls._size), False), 0, True)
 
 
-# ------------------------------------------------------------ asyncio
-
-_running: weakref.WeakSet[_core.Cancellation] = weakref.WeakSet()
-
-
-@atexit.register
-def _cancel_all() -> None:
-    for cancellation in list(_running):
-        cancellation.cancel()
-
-
-async def _in_thread(wait: Callable[[_core.Cancellation], T], undo: Callable[[T], None]) -> T:
-    """Awaits ``wait`` in a thread of its own: an executor's threads could all be waiting. A cancelled wait ends within
-    50 ms; what it got meanwhile is undone."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-    cancellation = _core.Cancellation()
-    _running.add(cancellation)
-    guard = threading.Lock()
-    gave_up = False
-
-    def deliver(result: T | None, problem: BaseException | None) -> None:
-        nonlocal gave_up
-        with guard:
-            late = gave_up or future.done()
-            if not late:
-                if problem is not None:
-                    future.set_exception(problem)
-                else:
-                    future.set_result(result)  # type: ignore[arg-type]
-                return
-        if problem is None:
-            undo(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result, problem = None, None
-        try:
-            result = wait(cancellation)
-        except BaseException as caught:
-            problem = caught
-        try:
-            loop.call_soon_threadsafe(deliver, result, problem)
-        except RuntimeError:  # the loop is closed: nobody will ever know
-            if problem is None:
-                undo(result)  # type: ignore[arg-type]
-
-    threading.Thread(target=run, name="onecopy wait", daemon=True).start()
-    try:
-        return await future
-    except asyncio.CancelledError:
-        cancellation.cancel()
-        with guard:
-            gave_up = True
-            # Delivered and cancelled in the same turn of the loop.
-            had = future.result() if future.done() and not future.cancelled() and not future.exception() else None
-            done = future.done() and not future.cancelled()
-        if done and had is not None:
-            undo(had)
-        raise
-
-
-def _got(code: int) -> bool:
-    return code in (_DONE, _OWNER_DIED)
-
-
 # ------------------------------------------------------------ locks
 
 
@@ -228,8 +156,8 @@ class Lock(_core.Mutex, _Placed):
 
     async def acquire_async(self, timeout: float | None = None) -> bool:
         """``await``: true if it was acquired. A cancelled wait leaves it as it was."""
-        wait = _seconds(timeout)
-        return await _in_thread(lambda c: _got(self.acquire_code(wait, c)), lambda got: self.release() if got else None)
+        wait = seconds_of(timeout)
+        return await in_thread(lambda c: got(self.acquire_code(wait, c)), lambda done: self.release() if done else None)
 
     async def __aenter__(self) -> Lock:
         await self.acquire_async()
@@ -258,11 +186,11 @@ class RWLock(_core.RWMutex, _Placed):
 
     def acquire_read(self, timeout: float | None = None) -> bool:
         """False if the time ran out. ``release_read`` must follow otherwise."""
-        return _got(self.acquire_shared_code(_seconds(timeout), None))
+        return got(self.acquire_shared_code(seconds_of(timeout), None))
 
     def acquire_write(self, timeout: float | None = None) -> bool:
         """False if the time ran out. ``release_write`` must follow otherwise."""
-        return _got(self.acquire_code(_seconds(timeout), None))
+        return got(self.acquire_code(seconds_of(timeout), None))
 
     @contextmanager
     def read(self, timeout: float | None = None) -> Iterator[RWLock]:
@@ -286,8 +214,8 @@ class RWLock(_core.RWMutex, _Placed):
 
     @asynccontextmanager
     async def read_async(self) -> AsyncIterator[RWLock]:
-        await _in_thread(
-            lambda c: _got(self.acquire_shared_code(-1.0, c)), lambda got: self.release_read() if got else None
+        await in_thread(
+            lambda c: got(self.acquire_shared_code(-1.0, c)), lambda done: self.release_read() if done else None
         )
         try:
             yield self
@@ -296,7 +224,7 @@ class RWLock(_core.RWMutex, _Placed):
 
     @asynccontextmanager
     async def write_async(self) -> AsyncIterator[RWLock]:
-        await _in_thread(lambda c: _got(self.acquire_code(-1.0, c)), lambda got: self.release_write() if got else None)
+        await in_thread(lambda c: got(self.acquire_code(-1.0, c)), lambda done: self.release_write() if done else None)
         try:
             yield self
         finally:
@@ -346,7 +274,7 @@ class Condition(_core.ConditionVariable, _Placed):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Releases the lock, waits, and has the lock again. False if the time ran out."""
-        return self.wait_code(self.lock, _seconds(timeout)) != _TIMED_OUT
+        return self.wait_code(self.lock, seconds_of(timeout), None) != TIMED_OUT
 
     def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
         """Waits until ``predicate()`` is true; returns its last value."""
@@ -357,6 +285,29 @@ class Condition(_core.ConditionVariable, _Placed):
                 break
             self.wait(left)
         return value
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """``await``: as ``wait``. Cancelled, it ends when it has the lock again."""
+        wait = seconds_of(timeout)
+        code = await in_thread(lambda c: self.wait_code(self.lock, wait, c), lambda _: None, to_its_end=True)
+        return code != TIMED_OUT
+
+    async def wait_for_async(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
+        """``await``: as ``wait_for``."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (value := predicate()):
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            await self.wait_async(left)
+        return value
+
+    async def __aenter__(self) -> Condition:
+        await self.lock.acquire_async()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.lock.release()
 
     def notify(self, n: int = 1) -> None:
         """Wakes up to n that wait at once; the others look for themselves within 50 ms."""
@@ -393,8 +344,8 @@ class Event(_core.EventFlag, _Placed):
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """``await``: false if the time ran out."""
-        wait = _seconds(timeout)
-        return await _in_thread(lambda c: _got(self.wait_code(wait, c)), lambda _: None)
+        wait = seconds_of(timeout)
+        return await in_thread(lambda c: got(self.wait_code(wait, c)), lambda _: None)
 
 
 class Semaphore(_core.Units, _Placed):
@@ -425,8 +376,8 @@ class Semaphore(_core.Units, _Placed):
         return _core.Units.first(units or 0, 0)
 
     async def acquire_async(self, timeout: float | None = None) -> bool:
-        wait = _seconds(timeout)
-        return await _in_thread(lambda c: _got(self.acquire_code(wait, c)), lambda got: self.release() if got else None)
+        wait = seconds_of(timeout)
+        return await in_thread(lambda c: got(self.acquire_code(wait, c)), lambda done: self.release() if done else None)
 
     async def __aenter__(self) -> Semaphore:
         await self.acquire_async()
@@ -465,18 +416,18 @@ class Barrier(_core.Rendezvous, _Placed):
 
     @staticmethod
     def _judge(code: int) -> None:
-        if code == _BROKEN:
+        if code == BROKEN:
             raise threading.BrokenBarrierError("a party of the barrier died, or it was aborted or reset")
-        if code != _DONE:
+        if code != DONE:
             raise Timeout("wait at a barrier", "the others did not come", "Give them more time")
 
     def wait(self, timeout: float | None = None) -> None:
         """Raises Timeout (this party has not come then) and threading.BrokenBarrierError."""
-        self._judge(self.wait_code(_seconds(timeout), None))
+        self._judge(self.wait_code(seconds_of(timeout), None))
 
     async def wait_async(self, timeout: float | None = None) -> None:
-        wait = _seconds(timeout)
-        self._judge(await _in_thread(lambda c: self.wait_code(wait, c), lambda _: None))
+        wait = seconds_of(timeout)
+        self._judge(await in_thread(lambda c: self.wait_code(wait, c), lambda _: None))
 
 
 class Counter(_core.Count, _Placed):

@@ -446,12 +446,12 @@ void bind_record(nb::module_& m) {
       .def_prop_ro("type_name", [](const raw_record& r) { return r.type().name; })
       .def_prop_ro("region", [](const raw_record& r) { return r.region(); })
       .def("begin_writing",
-           [](const raw_record& r, double seconds) {
+           [](const raw_record& r, double seconds, cancellation* cancel) {
              wait_result how = r.begin_writing(onecopy::waiting::none());
              if (how == wait_result::timed_out && seconds != 0)
-               how = wait_for(seconds, nullptr, [&](const onecopy::waiting& w) { return r.begin_writing(w); });
+               how = wait_for(seconds, cancel, [&](const onecopy::waiting& w) { return r.begin_writing(w); });
              return static_cast<int>(how);
-           })
+           }, nb::arg("seconds"), nb::arg("cancel").none())
       .def("end_writing", &raw_record::end_writing)
       .def("repaired", [](const raw_record& r) { r.lock().repaired(); })
       .def("damaged", [](const raw_record& r) { return r.lock().damaged(); })

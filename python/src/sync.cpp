@@ -108,12 +108,12 @@ void bind_locks(nb::module_& m) {
   using onecopy::condition;
   nb::class_<condition>(m, "ConditionVariable")
       .def("__init__", init_in_record<condition>(), nb::arg("record"), nb::arg("offset") = 0)
-      .def("wait_code", [](condition& self, mutex& held, double seconds) {
+      .def("wait_code", [](condition& self, mutex& held, double seconds, cancellation* cancel) {
              if (!held.held()) throw onecopy::error(onecopy::error_kind::invalid_argument, "wait for a condition",
                                                     "this process does not hold its lock", "Acquire it first");
              return static_cast<int>(
-                 wait_for(seconds, nullptr, [&](const onecopy::waiting& w) { return self.wait(held, w); }));
-           })
+                 wait_for(seconds, cancel, [&](const onecopy::waiting& w) { return self.wait(held, w); }));
+           }, nb::arg("lock"), nb::arg("seconds"), nb::arg("cancel").none())
       .def("notify_one", &condition::notify_one)
       .def("notify_all", &condition::notify_all);
 }

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import multiprocessing
-import os
 import pickle
 import queue
 import random
@@ -13,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +18,9 @@ import numpy as np
 import pytest
 
 import onecopy
+from processes import kill
 
 spawn = multiprocessing.get_context("spawn")
-fork = multiprocessing.get_context("fork")
-
-
-@pytest.fixture
-def child() -> Iterator[Callable[..., Any]]:
-    """Starts processes (forked: quick), and ends them after the test."""
-    started: list[Any] = []
-
-    def start(target: Callable[..., None], *args: Any, context: Any = fork) -> Any:
-        process = context.Process(target=target, args=args)
-        process.start()
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.join(30)
-
-
-def kill(process: Any) -> None:
-    os.kill(process.pid, signal.SIGKILL)
-    process.join(30)
 
 
 def hold(lock: Any, ready: Any) -> None:
@@ -456,101 +431,3 @@ def test_nothing_that_was_put_is_lost_when_producers_are_killed(child: Any) -> N
         pass
     for worker in range(3):
         assert done[worker].value <= received[worker] <= done[worker].value + 31
-
-
-# ------------------------------------------------------------ asyncio
-
-
-def test_asyncio_waiters(child: Any) -> None:
-    lock, bell, permits, items = onecopy.Lock(), onecopy.Event(), onecopy.Semaphore(1), onecopy.Queue()
-    rw = onecopy.RWLock()
-    line = onecopy.Barrier(3)
-
-    async def main() -> None:
-        async with lock:
-            assert lock.locked()
-            assert not await lock.acquire_async(timeout=0.05)
-        async with permits:
-            assert not await permits.acquire_async(timeout=0.02)
-        async with rw.read_async():
-            pass
-        async with rw.write_async():
-            assert rw.write_locked()
-        waiter = asyncio.create_task(bell.wait_async(timeout=30))
-        await asyncio.sleep(0.02)
-        child(bell.set)
-        assert await waiter
-        getters = [asyncio.create_task(items.get_async()) for _ in range(40)]  # more than an executor has threads
-        await asyncio.sleep(0.1)
-        for n in range(40):
-            await items.put_async(n)
-        assert sorted(await asyncio.gather(*getters)) == list(range(40))
-        with pytest.raises(queue.Empty):
-            await items.get_async(timeout=0.02)
-        await asyncio.gather(*(line.wait_async(30) for _ in range(3)))
-
-    asyncio.run(main())
-
-
-def test_a_cancelled_wait_takes_nothing() -> None:
-    lock, items = onecopy.Lock(), onecopy.Queue()
-
-    async def main() -> None:
-        lock.acquire()
-        waiter = asyncio.create_task(lock.acquire_async())
-        await asyncio.sleep(0.05)
-        waiter.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiter
-        lock.release()
-        await asyncio.sleep(0.3)
-        assert not lock.locked()
-        getter = asyncio.create_task(items.get_async())
-        await asyncio.sleep(0.05)
-        getter.cancel()
-        items.put("not lost")
-        with pytest.raises(asyncio.CancelledError):
-            await getter
-        await asyncio.sleep(0.3)
-        assert items.get(timeout=5) == "not lost"
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(items.get_async(), 0.1)
-
-    asyncio.run(main())
-
-
-# ------------------------------------------------------------ the crash storm
-
-
-def test_processes_are_killed_at_random_and_the_others_go_on(child: Any) -> None:
-    """https://github.com/boostorg/interprocess/issues/65: a lock held by a dead process blocks everybody."""
-    lock, a, b, wrong = onecopy.Lock(), onecopy.Counter(), onecopy.Counter(), onecopy.Counter()
-    progress = [onecopy.Counter() for _ in range(3)]
-
-    def work(worker: int) -> None:
-        while True:
-            if not lock.acquire(timeout=20):
-                wrong.add(1000)
-                return
-            if lock.owner_died:
-                b.value = a.value
-                lock.repaired()
-            if a.value != b.value:
-                wrong.add()
-            a.add()
-            b.add()
-            lock.release()
-            progress[worker].add()
-
-    crew = [child(work, worker) for worker in range(3)]
-    for _ in range(40):
-        time.sleep(random.random() * 0.01)
-        victim = random.randrange(3)
-        kill(crew[victim])
-        other = (victim + 1) % 3
-        before, end = progress[other].value, time.monotonic() + 20
-        while progress[other].value < before + 3:
-            assert time.monotonic() < end, "the survivors hang"
-            time.sleep(0.001)
-        crew[victim] = child(work, victim)
-    assert wrong.value == 0
