@@ -41,9 +41,10 @@ from ._lazy_tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
 from ._missing import is_missing
 from ._opaque import Opaque
 from ._place import by_value
-from .api import attach, empty, exists, free, handle, is_shared, open, save, share, unshare
+from .api import attach, empty, exists, free, handle, is_shared, open, save, share, unshare, verify
 from .cache import Cache, CacheEntry, CacheStatistics
-from .channel import Channel, Listener, Message, Peer, receive_descriptor, report_copies
+from .channel import Channel, Listener, Message, Peer, receive_descriptor
+from .copies import report_copies
 from .errors import (
     Busy,
     Corrupt,
@@ -164,6 +165,7 @@ __all__ = [
     "uint8",
     "unshare",
     "usage",
+    "verify",
 ]
 
 _register_with_dask()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from . import _format as f
 from ._core import Node, PrivatePages, Region, Writer
 from ._place import handle_of, owner_of, pickling_by_value
+from .copies import note_copy
 from .errors import Corrupt, Error, InvalidArgument, WrongType
 
 if TYPE_CHECKING:
@@ -42,8 +46,11 @@ class SharedArray(np.ndarray[Any, Any]):
         return unshared_result(super().__array_function__(func, types, args, kwargs))
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        place = None if pickling_by_value() else place_of(self)
+        by_value = pickling_by_value()
+        place = None if by_value else place_of(self)
         if place is None:
+            if not by_value and owner_of(self) is not None:
+                note_copy(self.nbytes, "a shared array that was written to privately was pickled as data")
             return self.view(_plain).__reduce_ex__(protocol)
         region, offset = place
         # Plain C order needs no strides: a shorter pickle.
@@ -55,6 +62,15 @@ class SharedArray(np.ndarray[Any, Any]):
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        """NumPy's: the versioned protocol, with a flag that says read-only; without a version that is refused. A
+        library known to write to such memory all the same gets a view whose writes are its own, page by page."""
+        if not self.flags.writeable and sys._getframe(1).f_globals.get("__name__", "").partition(".")[0] == "torch":
+            owner = owner_of(self)
+            if isinstance(owner, Region) and extent(self)[0] == 0:
+                return writable_private(self).view(_plain).__dlpack__(**asked)
+        return super().__dlpack__(**asked)
 
     def __repr__(self) -> str:
         text = repr(self.view(_plain))
@@ -80,14 +96,12 @@ def unshared_result(result: Any) -> Any:
 
 
 def _with_plain_result(name: str) -> Callable[..., Any]:
-    method = getattr(_plain, name)
+    method: Callable[..., Any] = getattr(_plain, name)
 
+    @functools.wraps(method)
     def call(self: SharedArray, *args: Any, **kwargs: Any) -> Any:
         return unshared_result(method(self, *args, **kwargs))
 
-    call.__name__ = name
-    call.__qualname__ = f"SharedArray.{name}"
-    call.__doc__ = method.__doc__
     return call
 
 
@@ -134,7 +148,7 @@ def extent(array: NDArray[Any]) -> tuple[int, int]:
 
 def view_of(region: Any, offset: int, shape: Any, dtype: Any, strides: Any = None,
             order: Any = "C") -> NDArray[Any]:
-    """A view of the region. Raises Corrupt when it would reach outside."""
+    """A view of the region, of a place that the core gave or check_within has seen. Raises Corrupt."""
     try:
         if offset < 0:  # NumPy doesn't look
             raise ValueError("it begins before the memory")
@@ -144,6 +158,29 @@ def view_of(region: Any, offset: int, shape: Any, dtype: Any, strides: Any = Non
         return np.ndarray.__new__(SharedArray, shape, dtype, region, offset, strides, order)
     except (TypeError, ValueError) as reason:
         raise Corrupt("view an array of a shared object", str(reason)) from None
+
+
+def check_within(size: int, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any],
+                 strides: tuple[int, ...] | None) -> None:
+    """Raises Corrupt for a place from a pickle that leads outside of `size` bytes. NumPy looks, too, but counts in 64
+    bits: with an offset or a product that wraps around it reads what is not there."""
+    try:
+        dimensions = len(shape) == (len(shape) if strides is None else len(strides))
+        if not dimensions or not dtype.itemsize or offset < 0 or any(count < 0 for count in shape):
+            raise ValueError("its place, shape and strides don't fit together")
+        low, high = offset, offset + dtype.itemsize
+        if strides is None:
+            high = offset + math.prod(shape) * dtype.itemsize
+        elif 0 in shape:
+            high = offset
+        else:
+            for count, stride in zip(shape, strides, strict=True):
+                low += min(0, (count - 1) * stride)
+                high += max(0, (count - 1) * stride)
+        if low < 0 or high > size:
+            raise ValueError("it leads outside of the memory")
+    except (TypeError, ValueError) as reason:
+        raise Corrupt("view a part of a shared object", str(reason)) from None
 
 
 def dtype_of(node: Node) -> np.dtype[Any]:
@@ -248,6 +285,8 @@ def record_fields(dtype: np.dtype[Any]) -> list[Any] | None:
     out: list[Any] = []
     assert dtype.names is not None and dtype.fields is not None
     for name in dtype.names:
+        if len(dtype.fields[name]) > 2:
+            return None  # a title: the core's fields have one name
         field, offset = dtype.fields[name][:2]
         base, shape = field.base, field.shape
         inner: list[Any] | None = []

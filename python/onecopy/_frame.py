@@ -23,6 +23,7 @@ from ._lazy_array import LazyArray, as_lazy, memory_of
 from ._opaque import read_pickled, write_pickled
 from ._parts import in_one_piece
 from ._place import handle_of, owner_of, pickling_by_value
+from .copies import note_copy
 from .errors import Corrupt
 
 Attributes = dict[str, Callable[[int], object]]
@@ -99,6 +100,7 @@ def _reduce(obj: Any) -> Any:
         series = isinstance(obj, pd.Series)
         blocks = [(_shared_view(block.values), None if series else block.mgr_locs.as_array)
                   for block in obj._mgr.blocks]
+        _note_what_is_copied(obj, [view for view, _ in blocks])
         if any(view is not block.values or isinstance(view, CodedStringArray)
                for (view, _), block in zip(blocks, obj._mgr.blocks, strict=True)):
             from ._pickle import frame_of
@@ -107,6 +109,13 @@ def _reduce(obj: Any) -> Any:
             return in_one_piece(frame_of, (type(obj), blocks, list(obj._mgr.axes), name, dict(obj.attrs),
                                            obj.flags.allows_duplicate_labels))
     return obj.__reduce_ex__(2)
+
+
+def _note_what_is_copied(obj: Any, views: list[Any]) -> None:
+    """What a frame holds in memory of its own; parts in shared memory speak for themselves."""
+    own = sum(block.values.nbytes for view, block in zip(views, obj._mgr.blocks, strict=True) if view is block.values)
+    kind = type(obj).__name__
+    note_copy(own, f"columns of a {kind} that were not shared, or were replaced since, were pickled as data")
 
 
 def _shared_view(values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -244,17 +245,15 @@ def unlazy(result: Any) -> Any:
 
 
 def _watched(name: str) -> Callable[..., Any]:
-    method = getattr(_plain, name)
+    method: Callable[..., Any] = getattr(_plain, name)
 
     # Reductions see a bare view: NumPy forgets to release the array when __array_ufunc__ raises within them.
     bare = name not in ("ravel", "reshape", "diagonal")
 
+    @functools.wraps(method)
     def call(self: LazyArray, *args: Any, **kwargs: Any) -> Any:
         return unlazy(guarded((self, *args), method, self.view(_plain) if bare else self, *args, **kwargs))
 
-    call.__name__ = name
-    call.__qualname__ = f"LazyArray.{name}"
-    call.__doc__ = method.__doc__
     return call
 
 

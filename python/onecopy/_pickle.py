@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._array import view_of
+from ._array import check_within, view_of
 from ._containers import shared_form
 from ._core import Region
 from ._decode import load
@@ -22,20 +22,26 @@ from .errors import Error
 
 def array_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None) -> Any:
     """An array, or a slice of one, at `offset` of the region."""
+    dtype = np.dtype(dtype)
     try:
-        return view_of(attach(handle).region, offset, shape, dtype, strides)
+        region = attach(handle).region
+        check_within(region.size, offset, shape, dtype, strides)
+        return view_of(region, offset, shape, dtype, strides)
     except Error as reason:
-        return MissingArray(reason, handle, tuple(shape), np.dtype(dtype), offset, strides)
+        return MissingArray(reason, handle, tuple(shape), dtype, offset, strides)
 
 
 def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None) -> Any:
     """A lazy array, or a part of one, at `offset` of its memory."""
     from . import _lazy_array
 
+    dtype = np.dtype(dtype)
     try:
-        return _lazy_array.view_of(_core.attach_lazy(handle, False), offset, shape, dtype, strides)
+        memory = _core.attach_lazy(handle, False)
+        check_within(memory.size, offset, shape, dtype, strides)
+        return _lazy_array.view_of(memory, offset, shape, dtype, strides)
     except Error as reason:
-        return MissingArray(reason, handle, tuple(shape), np.dtype(dtype), offset, strides)
+        return MissingArray(reason, handle, tuple(shape), dtype, offset, strides)
 
 
 def object_at(handle: str) -> Any:

@@ -278,6 +278,25 @@ def open(path: str | os.PathLike[str], *, allow_pickle: bool = False, tables: st
         pickles_allowed.reset(token)
 
 
+def verify(what: Any) -> None:
+    """Reads all of a saved file or a shared object and checks it: structure, strings, codes, and the checksum, which
+    ``save`` writes. Opening checks only what is needed to use it safely.
+
+    Args:
+        what: the path of a file that ``save`` wrote, or an object that ``share``, ``attach`` or ``open`` returned.
+
+    Raises: Corrupt (says which part is wrong), NotFound, PermissionDenied, WrongType (the object is not shared).
+    """
+    if isinstance(what, (str, os.PathLike)) and not hasattr(what, "_onecopy"):
+        _core.open_file(os.path.abspath(os.fspath(what))).region.verify()
+        return
+    node = shared_node(what)
+    if node is None:
+        raise WrongType("verify an object", f"this {type(what).__name__} is not shared, or was changed since",
+                        "Give the path of a saved file, or what share returned")
+    node.region.verify()
+
+
 def empty(shape: int | tuple[int, ...], dtype: Any = "f8", *, mutable: bool = True, order: str = "C",
           name: str | None = None, replace: bool = False, keep: bool = False) -> SharedArray:
     """A shared array of zeros, made in place: no copy of it ever lies in this process.

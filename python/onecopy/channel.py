@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -18,7 +17,7 @@ from ._decode import load
 from ._opaque import pickles_allowed
 from .api import _publish, shared_node
 
-__all__ = ["Channel", "Listener", "Message", "Peer", "receive_descriptor", "report_copies"]
+__all__ = ["Channel", "Listener", "Message", "Peer", "receive_descriptor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,28 +335,6 @@ def receive_descriptor(descriptor: int | Any, *, timeout: float | None = None) -
         return shared_form(load(node), node)
     finally:
         pickles_allowed.reset(token)
-
-
-def report_copies(threshold: int, report: Callable[[int, str, str], object] | None = None) -> None:
-    """Tells where something of at least `threshold` bytes was copied although it could have been shared: bytes sent
-    over a channel, objects copied for another user.
-
-    Args:
-        threshold: bytes; 0 stops it.
-        report: called with bytes, what was done, and the place ("file.py:17"); by default a line on standard error.
-    """
-
-    def tell(size: int, what: str) -> None:
-        frame = sys._getframe()
-        while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "onecopy":
-            frame = frame.f_back
-        place = f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
-        if report is None:
-            print(f"onecopy: {size} bytes were copied: {what} at {place}", file=sys.stderr)
-        else:
-            report(size, what, place)
-
-    _core.report_copies(threshold, tell)
 
 
 def _only(message: Message) -> Any:

@@ -173,7 +173,8 @@ def _together(comm: Any, root: int, doing: str) -> Together:
 def _undefined() -> int:
     from mpi4py import MPI
 
-    return MPI.UNDEFINED
+    undefined: int = MPI.UNDEFINED
+    return undefined
 
 
 def _published(obj: Any, one_host: bool) -> Node:

@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import onecopy
 import pandas as pd
 import pytest
+
+import onecopy
 
 distributed = pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 

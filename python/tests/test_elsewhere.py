@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onecopy
 import pandas as pd
 import pyarrow as pa
 import pytest
+
+import onecopy
 from onecopy import _core, _elsewhere
 
 

@@ -14,8 +14,9 @@ import uuid
 from typing import Any
 
 import numpy as np
-import onecopy
 import pytest
+
+import onecopy
 
 BIG = np.arange(50_000.0)
 Point = collections.namedtuple("Point", "x y")

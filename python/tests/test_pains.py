@@ -17,8 +17,9 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
-import onecopy
 import pytest
+
+import onecopy
 
 BIG = np.arange(50_000.0)
 

@@ -7,10 +7,11 @@ import pickle
 from typing import Any
 
 import numpy as np
-import onecopy
 import pandas as pd
 import pyarrow as pa
 import pytest
+
+import onecopy
 
 BIG = np.arange(50_000.0)
 TABLE = pa.table({"n": BIG, "s": pa.array(["x", None] * 25_000)})
@@ -129,6 +130,73 @@ def test_polars_reads_a_shared_arrow_table():
 
 
 def test_torch_shares_memory_with_a_shared_array():
+    """https://github.com/pytorch/pytorch/issues/5442: torch has no read-only tensors, and ignores the flag that says
+    so. What all see is refused or private, never written to behind everybody's back."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    shared = onecopy.share(BIG, mutable=True)
-    assert torch.from_numpy(shared).sum().item() == BIG.sum()
+    written = onecopy.share(BIG, mutable=True)
+    for tensor in (torch.from_numpy(written), torch.from_dlpack(written)):
+        tensor[0] += 1.0
+    assert written[0] == 2.0, "mutable objects are written by everyone"
+
+    shared = onecopy.share(BIG)
+    try:
+        taken = torch.from_dlpack(shared)  # may refuse, or copy
+    except (BufferError, RuntimeError):
+        pass
+    else:
+        taken[0] = -1.0
+    assert shared[0] == 0.0 and onecopy.attach(onecopy.handle(shared))[0] == 0.0
+
+    tensor = onecopy.share(torch.arange(10_000, dtype=torch.float64))
+    assert isinstance(tensor, torch.Tensor) and onecopy.is_shared(tensor)
+    again = onecopy.attach(onecopy.handle(tensor))
+    tensor[0] = -1.0
+    assert again[0] == 0.0, "a write copies the page, for the writer alone"
+    grad = torch.ones(3, requires_grad=True)
+    assert torch.equal(onecopy.unshare(onecopy.share({"w": grad}))["w"], grad)
+
+
+class Capsule:
+    """What another library took, for NumPy to look into."""
+
+    def __init__(self, capsule: Any) -> None:
+        self.capsule = capsule
+
+    def __dlpack__(self, **_: Any) -> Any:
+        return self.capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0
+
+
+def test_a_library_that_ignores_the_flag_writes_to_pages_of_its_own():
+    """torch cannot be installed everywhere: this is how its `from_dlpack` asks."""
+    asks = eval("lambda x: x.__dlpack__(max_version=(1, 0))", {"__name__": "torch.utils.dlpack"})
+    shared = onecopy.share(BIG)
+    for view in (shared, shared[1000:], shared[::2], shared.reshape(100, -1).T):
+        taken = np.from_dlpack(Capsule(asks(view)))
+        assert taken.flags.writeable and np.array_equal(taken, view)
+        taken.ravel()[:1] = taken[(0,) * taken.ndim] = -1.0
+    assert np.array_equal(shared, BIG) and np.array_equal(onecopy.attach(onecopy.handle(shared)), BIG)
+    backwards = np.from_dlpack(Capsule(asks(shared[::-1])))
+    assert not backwards.flags.writeable
+    written = onecopy.share(BIG, mutable=True)
+    np.from_dlpack(Capsule(asks(written)))[0] = -1.0
+    assert written[0] == -1.0
+
+
+def test_a_consumer_that_writes_gets_a_copy_when_it_asks_for_one():
+    shared = onecopy.share(BIG)
+    copied = np.from_dlpack(shared, copy=True)
+    assert not np.shares_memory(copied, shared)
+    copied[0] = -1.0
+    assert shared[0] == 0.0
+    private = onecopy.attach(onecopy.handle(shared), writable="private")
+    taken = np.from_dlpack(private)
+    taken[0] = -1.0  # a page of its own
+    assert private[0] == -1.0 and shared[0] == 0.0
+    for bad in ({"max_version": (1, 0), "dl_device": (2, 0)}, {"max_version": (1, 0), "stream": 1}):
+        with pytest.raises((BufferError, ValueError, RuntimeError, TypeError)):
+            shared.__dlpack__(**bad)
+    with pytest.raises((BufferError, TypeError)):
+        onecopy.share(np.array(["a", "b"] * 500)).__dlpack__(max_version=(1, 0))

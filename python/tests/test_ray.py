@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import onecopy
 import pandas as pd
 import pytest
+
+import onecopy
 
 pytest.importorskip("ray", reason="ray is not installed")
 
@@ -59,6 +60,7 @@ def look(ray: Any) -> Any:
         import re
 
         import numpy as np
+
         import onecopy
 
         def private() -> int:
@@ -119,6 +121,7 @@ def test_results_outlive_the_worker_that_made_them(ray):
     class Maker:
         def make(self, n):
             import numpy as np
+
             import onecopy
 
             self.made = onecopy.share(np.full(n, 7.0))
