@@ -1,7 +1,7 @@
 // What an attached object becomes when its memory is no longer there: a vector of the right type and length that gives
 // a clear error at its first use. Receiving it must not fail, or the connection that carried it would break.
 //
-// data1: the travel state as it arrived (so it can be sent on). data2: the reason.
+// data1: the travel state as it arrived (so it can be sent on). data2: the reason, and the kind of error that it is.
 #include "view.h"
 
 namespace ocr {
@@ -15,7 +15,7 @@ R_altrep_class_t list_class;
 
 [[noreturn]] void refuse(SEXP x) {
   const void* vmax = vmaxget();
-  raise("not_found", Rf_translateCharUTF8(STRING_ELT(R_altrep_data2(x), 0)));
+  raise(CHAR(STRING_ELT(R_altrep_data2(x), 1)), Rf_translateCharUTF8(STRING_ELT(R_altrep_data2(x), 0)));
   vmaxset(vmax);
 }
 
@@ -65,8 +65,10 @@ bool is_gone(SEXP x) {
                        R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, complex_class));
 }
 
-SEXP build_gone(SEXP state, const char* reason) {
-  SEXP why = PROTECT(Rf_ScalarString(Rf_mkCharCE(reason, CE_UTF8)));
+SEXP build_gone(SEXP state, const char* reason, const char* kind) {
+  SEXP why = PROTECT(Rf_allocVector(STRSXP, 2));
+  SET_STRING_ELT(why, 0, Rf_mkCharCE(reason, CE_UTF8));
+  SET_STRING_ELT(why, 1, Rf_mkChar(kind));
   R_altrep_class_t c = real_class;
   if (read_promise(state).type == VECSXP) {
 #if R_VERSION >= R_Version(4, 3, 0)

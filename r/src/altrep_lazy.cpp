@@ -7,6 +7,7 @@
 
 #include "lazy.h"
 #include "subset.h"
+#include "view.h"
 
 namespace ocr {
 
@@ -139,6 +140,7 @@ SEXP serialized_state(SEXP x) {
     if (ref == nullptr || !ref->vector || (s.flags & lazy_modified)) return nullptr;
     lazy_depth_seen = std::max(lazy_depth_seen, s.depth);
     const std::string handle = ref->vector.handle().text();
+    note_traveller_elsewhere();
     SEXP kept = R_ExternalPtrProtected(R_altrep_data2(x));
     const char* text = handle.c_str();
     return r_call([=] {

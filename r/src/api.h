@@ -34,6 +34,17 @@ SEXP oc_doctor();
 SEXP oc_allocate(SEXP size, SEXP name);
 SEXP oc_map(SEXP id);
 SEXP oc_unmap(SEXP pointer);
+// api_cluster.cpp
+SEXP oc_travel_begin();
+SEXP oc_travel_end();
+SEXP oc_region_writable(SEXP region);
+SEXP oc_region_piece(SEXP region, SEXP offset, SEXP size);
+SEXP oc_hold(SEXP id);
+SEXP oc_place();
+SEXP oc_import_begin(SEXP id, SEXP bytes);
+SEXP oc_import_write(SEXP pointer, SEXP piece);
+SEXP oc_import_end(SEXP pointer);
+SEXP oc_import_abort(SEXP pointer);
 // api_transport.cpp
 SEXP oc_share_descriptor(SEXP x);
 SEXP oc_pending_new();

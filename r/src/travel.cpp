@@ -2,6 +2,7 @@
 // the receiver gets an object of the right shape even when the original is gone.
 #include <cstdio>
 #include <cstring>
+#include <unordered_set>
 
 #include "plan.h"
 #include "view.h"
@@ -13,7 +14,7 @@ namespace {
 constexpr std::uint8_t travel_version = 1;
 enum class kind : std::uint8_t { store = 0, file = 1 };
 
-// The byte order is the machine's: a handle never leaves the machine.
+// The byte order is the machine's: shareCluster() refuses hosts of another one.
 struct travel_header {
   std::uint8_t version;
   std::uint8_t kind;
@@ -62,11 +63,47 @@ onecopy::region attach_state(SEXP state, const travel_header& header) {
   return onecopy::store::attach(where);
 }
 
-SEXP gone_for(SEXP state, const char* reason) {
-  return r_call([=] { return build_gone(state, reason); });
+SEXP gone_for(SEXP state, const char* reason, const char* kind) {
+  return r_call([=] { return build_gone(state, reason, kind); });
+}
+
+// R runs one thread.
+struct {
+  bool on = false;
+  bool elsewhere = false;
+  std::unordered_set<const void*> seen;
+  SEXP list = nullptr;  // a cell that R keeps, whose CDR is the list
+} noted;
+
+void note_traveller(SEXP view) {
+  if (!noted.on || !noted.seen.insert(state_of(view)->ref->region.state().get()).second) return;
+  SEXP pointer = region_pointer_of(view);
+  SEXP cell = noted.list;
+  r_call([=] {
+    SETCDR(cell, Rf_cons(pointer, CDR(cell)));
+    return R_NilValue;
+  });
 }
 
 }  // namespace
+
+void note_travellers(bool on) {
+  if (!noted.list) {
+    noted.list = r_call([] {
+      SEXP cell = PROTECT(Rf_cons(R_NilValue, R_NilValue));
+      R_PreserveObject(cell);
+      UNPROTECT(1);
+      return cell;
+    });
+  }
+  SETCDR(noted.list, R_NilValue);
+  noted.seen.clear();
+  noted.on = on;
+  noted.elsewhere = false;
+}
+void note_traveller_elsewhere() { noted.elsewhere = noted.elsewhere || noted.on; }
+SEXP travellers() { return noted.list ? CDR(noted.list) : R_NilValue; }
+bool travellers_elsewhere() { return noted.elsewhere; }
 
 promised read_promise(SEXP state) {
   travel_header header;
@@ -86,6 +123,7 @@ SEXP travel_state(SEXP view) {
   if (region.where() == onecopy::backing::file) {
     if (region.path().empty()) return nullptr;
     header.kind = static_cast<std::uint8_t>(kind::file);
+    note_traveller_elsewhere();
     return pack(header, region.path().data(), region.path().size());
   }
   try {
@@ -99,6 +137,7 @@ SEXP travel_state(SEXP view) {
       s->flags = static_cast<std::uint8_t>(s->flags & ~exclusive);
       MARK_NOT_MUTABLE(view);
     }
+    note_traveller(view);
     return pack(header, &part, sizeof part);
   } catch (const onecopy::error&) {
     return nullptr;  // it has no name that others could attach by
@@ -114,9 +153,10 @@ SEXP travel_unserialize(SEXP, SEXP state) {
     travel_header header;
     if (!unpack(state, header)) {
       return gone_for(state, "onecopy: the shared object can't be used: what arrived is not a handle of this version. "
-                             "Install the same version of onecopy on both sides.");
+                             "Install the same version of onecopy on both sides.", "unsupported");
     }
     std::string reason;
+    const char* error_kind = "not_found";
     try {
       onecopy::region region = attach_state(state, header);
       build_options options;
@@ -128,11 +168,15 @@ SEXP travel_unserialize(SEXP, SEXP state) {
       reason = "onecopy: the shared object is not what its handle says: the store was tampered with, or this is a bug.";
     } catch (const onecopy::error& e) {
       reason = e.what();
+      error_kind = onecopy::name_of(e.kind());
+      if (e.kind() == onecopy::error_kind::wrong_host)
+        reason += " shareCluster(cl, x) brings an object to all hosts of a cluster; where workers on another host joined "
+                  "later, call it again with all of them.";
     } catch (const std::exception& e) {
       reason = e.what();
     }
     // An error here would break the connection that carries the object, and with it the cluster.
-    return gone_for(state, reason.c_str());
+    return gone_for(state, reason.c_str(), error_kind);
   });
 }
 

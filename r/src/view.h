@@ -92,7 +92,7 @@ struct conversion;
 SEXP build_converted_view(const view_state& state, const conversion& how, SEXP region_pointer);
 SEXP build_string_view(const view_state& state, SEXP region_pointer);
 SEXP build_list_view(const view_state& state, R_xlen_t min_length, SEXP region_pointer);
-SEXP build_gone(SEXP travel_state, const char* reason);
+SEXP build_gone(SEXP travel_state, const char* reason, const char* kind);
 
 // ---- external pointers
 // A new one that owns a reference to `region`. Throws.
@@ -110,6 +110,12 @@ struct promised {
   R_xlen_t length = 0;
 };
 promised read_promise(SEXP state);
+// For shareCluster(): while switched on, the regions are noted whose handles are made, and whether anything else is sent
+// that leads to this host only. Switching it on begins anew, switching it off forgets.
+void note_travellers(bool on);
+void note_traveller_elsewhere();
+SEXP travellers();  // a pairlist of region pointers, each region once
+bool travellers_elsewhere();
 
 // The methods that all classes share.
 Rboolean inspect_view(SEXP x, int, int, int, void (*)(SEXP, int, int, int));
