@@ -70,6 +70,7 @@ ONECOPY_CORE_SOURCES = \
   src/transport/carry.cpp \
   src/transport/channel.cpp \
   src/transport/copies.cpp \
+  src/transport/descriptor.cpp \
   src/transport/file_region.cpp \
   src/transport/listener.cpp \
   src/transport/mapped_file.cpp \

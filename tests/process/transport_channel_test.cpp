@@ -17,6 +17,7 @@
 #include "support/expect.hpp"
 #include "support/forked.hpp"
 #include "support/scratch.hpp"
+#include "transport/packet.hpp"
 
 namespace {
 
@@ -52,6 +53,29 @@ TEST(ChannelProcess, AChildAtBirthTakesAndGivesObjects) {
   EXPECT_EQ(child.wait(patience), 0);
   // The child is gone; what it made is not.
   EXPECT_EQ(answer.object().as<double>()[199'999], 199'999.0 * 200'000 / 2 + 199'999);
+}
+
+TEST(ChannelProcess, ASpawnedProgramTakesItsEndAndItsDeathIsAnEvent) {
+  auto [here, process] = channel::spawn({ONECOPY_PEER, "echo"});
+  for (const auto where : {backing::store, backing::memfd}) {
+    here.send(shared(100'000, where), "there and back");
+    const message m = here.receive(patience);
+    EXPECT_EQ(m.text(), "there and back");
+    EXPECT_EQ(m.object().as<double>()[99'999], 99'999);
+  }
+  EXPECT_EQ(here.peer().user, geteuid());
+  kill(process, SIGKILL);
+  EXPECT_EQ(kind_thrown_by([&, &here = here] { here.receive(patience); }), error_kind::peer_closed);
+  EXPECT_EQ(waitpid(process, nullptr, 0), process);
+
+  auto [second, another] = channel::spawn({ONECOPY_PEER, "echo"});
+  second.close();  // its end, which it notices by itself
+  int status = -1;
+  EXPECT_EQ(waitpid(another, &status, 0), another);
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(kind_thrown_by([] { channel::spawn({"/nowhere/no-such-program"}); }), error_kind::not_found);
+  EXPECT_EQ(kind_thrown_by([] { channel::spawn({}); }), error_kind::invalid_argument);
+  EXPECT_EQ(kind_thrown_by([] { channel::inherited(); }), error_kind::invalid_argument);
 }
 
 TEST(ChannelProcess, ProcessesThatRunAlreadyMeetAtAPath) {
@@ -242,6 +266,40 @@ TEST(ChannelProcess, AnotherUserReadsAndCannotWrite) {
     EXPECT_EQ(in_store[0], 0);
     EXPECT_EQ(in_memfd[99'999], 99'999);
   }
+}
+
+TEST(ChannelProcess, WhoSaysToBeSomebodyElseIsNotBelieved) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can become another user: run the tests as root";
+  const auto lie = transport::write_hello({0, store::host_id(), store::store_id()});
+  const auto nothing = transport::write_packet(transport::flag_first | transport::flag_last, 1, {}, 0);
+  const auto begun = transport::write_packet(transport::flag_first, 2, {}, 0);
+  const auto ended = transport::write_packet(transport::flag_last, 2, {}, 0);
+  auto [mine, other] = channel::pair();
+  const int number = other.release();
+  const auto tell = [&](const std::vector<std::byte>& packet) {
+    return write(number, packet.data(), packet.size()) == static_cast<ssize_t>(packet.size());
+  };
+  test::forked child([&] {
+    become_nobody();
+    return tell(lie) && tell(nothing) ? 0 : 1;
+  });
+  EXPECT_EQ(child.wait(patience), 0);
+  (void)mine.receive(patience);
+  EXPECT_TRUE(mine.peer().known);
+  EXPECT_EQ(mine.peer().user, 65534u);
+  EXPECT_FALSE(mine.peer().same_store);
+  // The end is handed from user to user, with half a message under way.
+  ASSERT_TRUE(tell(lie) && tell(nothing));
+  (void)mine.receive(patience);
+  EXPECT_EQ(mine.peer().user, 0u);
+  ASSERT_TRUE(tell(begun));
+  test::forked next([&] {
+    become_nobody();
+    return tell(ended) ? 0 : 1;
+  });
+  EXPECT_EQ(next.wait(patience), 0);
+  EXPECT_EQ(kind_thrown_by([&, &mine = mine] { mine.receive(patience); }), error_kind::corrupt);
+  close(number);
 }
 
 TEST(ChannelProcess, AHandleSentToAnotherUserIsAnErrorAndNoAccess) {

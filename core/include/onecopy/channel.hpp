@@ -75,6 +75,14 @@ class channel {
   static std::pair<channel, channel> pair(const channel_options& options = {});
   // To a listener. Throws not_found, peer_closed (nobody listens), permission, timeout.
   static channel connect(const std::string& path, double timeout = 10, const channel_options& options = {});
+  // Starts command[0], looked up in PATH unless it has a slash, with the other end of a new channel, which it takes by
+  // inherited(), in whatever language. It reads nothing from its standard input, and writes where we do. Answers with
+  // our end and its process id; whoever starts a child waits for it (waitpid). Throws invalid_argument (no command),
+  // not_found, permission, system (out of descriptors), no_memory.
+  static std::pair<channel, int> spawn(const std::vector<std::string>& command, const channel_options& options = {});
+  // The end that this process was started with: by spawn() of C++ or Python, which say so in the environment. Once, and
+  // not while other threads use the environment. Throws invalid_argument if there is none.
+  static channel inherited(const channel_options& options = {});
   // From a descriptor of a connected Unix socket of type SOCK_SEQPACKET, which the channel takes over (not when it
   // throws: invalid_argument, when it is something else).
   explicit channel(int descriptor, const channel_options& options = {});

@@ -4,6 +4,7 @@
 #include "onecopy/array.hpp"
 #include "onecopy/cache.hpp"
 #include "onecopy/channel.hpp"
+#include "onecopy/descriptor.hpp"
 #include "onecopy/error.hpp"
 #include "onecopy/handle.hpp"
 #include "onecopy/mapped_file.hpp"

@@ -7,9 +7,9 @@
 //     onecopy::region r = onecopy::receive_descriptor(3); // waits until it is complete
 #pragma once
 
-#include <functional>
 #include <memory>
 
+#include "onecopy/descriptor.hpp"
 #include "onecopy/region.hpp"
 #include "onecopy/writer.hpp"
 
@@ -34,15 +34,5 @@ class pending_memory {
   struct impl;
   std::unique_ptr<impl> impl_;
 };
-
-// The region in a descriptor that this process was started with, or received: sealed memory, or pending memory, for
-// which it waits: at most `timeout` seconds, negative: for ever. `check_interrupt` is called now and then. The
-// descriptor stays the caller's. Throws timeout, peer_closed (whoever should have written it has ended), and what
-// store::from_descriptor throws.
-region receive_descriptor(int descriptor, double timeout = -1, const std::function<void()>& check_interrupt = {});
-
-// For bindings, whose code makes no system calls. The copy is closed on exec, and the caller's. Throws system.
-int duplicate_descriptor(int descriptor);
-void close_descriptor(int descriptor) noexcept;
 
 }  // namespace onecopy

@@ -101,6 +101,11 @@ status write_at(int descriptor, std::span<const std::byte> bytes, std::uint64_t 
   while (!bytes.empty()) {
     const auto written =
         retry([&] { return pwrite(descriptor, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    if (written < 0 && errno == EFAULT)
+      return failure{error_kind::corrupt, "write " + std::to_string(bytes.size()) + " bytes of a region",
+                     "memory that should be copied can't be read: the file that it lies in was cut short, or a lazy part of it "
+                     "can't be filled",
+                     "Map the file again, as it is now", EFAULT};
     if (written < 0)
       return failure::from_errno("write " + std::to_string(bytes.size()) + " bytes of a region");
     bytes = bytes.subspan(static_cast<std::size_t>(written));

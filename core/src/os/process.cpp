@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <string_view>
 
 #include "os/file.hpp"
 
@@ -23,7 +24,14 @@ extern char** environ;
 
 namespace onecopy::os {
 
-result<pid_t> start_program(const std::vector<std::string>& command, int inherited) {
+std::string take_variable(const char* name) {
+  const char* text = std::getenv(name);
+  const std::string taken = text != nullptr ? text : "";
+  unsetenv(name);
+  return taken;
+}
+
+result<pid_t> start_program(const std::vector<std::string>& command, int inherited, const std::string& variable) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   posix_spawn_file_actions_init(&actions);
@@ -47,8 +55,14 @@ result<pid_t> start_program(const std::vector<std::string>& command, int inherit
   std::vector<char*> arguments;
   for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
+  std::vector<char*> environment;
+  const std::string name = variable.substr(0, variable.find('=') + 1);
+  for (char** each = environ; *each != nullptr; ++each)
+    if (name.empty() || std::string_view(*each).substr(0, name.size()) != name) environment.push_back(*each);
+  if (!variable.empty()) environment.push_back(const_cast<char*>(variable.c_str()));
+  environment.push_back(nullptr);
   pid_t child = -1;
-  const int outcome = posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environ);
+  const int outcome = posix_spawnp(&child, arguments[0], &actions, &attributes, arguments.data(), environment.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (outcome != 0) return failure::from_errno("start " + command[0], outcome);

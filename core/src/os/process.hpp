@@ -14,8 +14,13 @@
 namespace onecopy::os {
 
 // Starts command[0], looked up in PATH unless it has a slash, with descriptor `inherited` as its descriptor 3 (-1:
-// none), standard input from /dev/null, and the caller's output. Answers with its process id, which the caller reaps.
-result<pid_t> start_program(const std::vector<std::string>& command, int inherited = -1);
+// none), standard input from /dev/null, and the caller's output. `variable` ("NAME=text") replaces or adds to the
+// caller's environment. Answers with its process id, which the caller reaps.
+result<pid_t> start_program(const std::vector<std::string>& command, int inherited = -1,
+                            const std::string& variable = {});
+// A variable of this process's environment, which is taken out of it; "" when there is none. Not while other threads
+// use the environment.
+std::string take_variable(const char* name);
 // True once the process has ended, and was reaped: `ending` says how, in words.
 bool reap(pid_t child, std::string* ending = nullptr);
 // Waits for it. False when the deadline passed first.

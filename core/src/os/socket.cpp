@@ -254,14 +254,16 @@ result<received> receive_message(int socket, std::span<std::byte> buffer, const 
                                  std::size_t most_descriptors) {
   constexpr const char* tried = "receive a message";
   if (most_descriptors > descriptors_per_message) most_descriptors = descriptors_per_message;
-  alignas(cmsghdr) char control[CMSG_SPACE(descriptors_per_message * sizeof(int))];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(ucred)) + CMSG_SPACE(descriptors_per_message * sizeof(int))];
   for (bool was_reset = false;;) {
     iovec part{buffer.data(), buffer.size()};
     msghdr message{};
     message.msg_iov = &part;
     message.msg_iovlen = 1;
     message.msg_control = control;
-    message.msg_controllen = most_descriptors == 0 ? 0 : CMSG_SPACE(most_descriptors * sizeof(int));
+    // Descriptors for which there is room although nobody asked for them are closed below.
+    message.msg_controllen =
+        CMSG_SPACE(sizeof(ucred)) + (most_descriptors == 0 ? 0 : CMSG_SPACE(most_descriptors * sizeof(int)));
     const auto count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (count < 0) {
       if (errno == EINTR) continue;
@@ -281,7 +283,13 @@ result<received> receive_message(int socket, std::span<std::byte> buffer, const 
     got.truncated = (message.msg_flags & MSG_TRUNC) != 0;
     got.descriptors_lost = (message.msg_flags & MSG_CTRUNC) != 0;
     for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
-      if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+      if (header->cmsg_level != SOL_SOCKET) continue;
+      if (header->cmsg_type == SCM_CREDENTIALS) {
+        ucred who;
+        std::memcpy(&who, CMSG_DATA(header), sizeof who);
+        got.sender = who.uid;
+      }
+      if (header->cmsg_type != SCM_RIGHTS) continue;
       const std::size_t number = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
       for (std::size_t i = 0; i < number; ++i) {
         int descriptor = -1;
@@ -289,7 +297,6 @@ result<received> receive_message(int socket, std::span<std::byte> buffer, const 
         got.descriptors.emplace_back(descriptor);
       }
     }
-    // The alignment of a control message leaves room for one descriptor more than was asked for.
     if (got.descriptors.size() > most_descriptors) {
       got.descriptors.resize(most_descriptors);
       got.descriptors_lost = true;
@@ -307,6 +314,11 @@ std::size_t peek(int socket, std::span<std::byte> buffer) noexcept {
 bool is_over(int socket) noexcept {
   char one;
   return recv(socket, &one, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+void tell_senders(int socket) noexcept {
+  const int on = 1;
+  (void)setsockopt(socket, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
 }
 
 void shut_down(int socket) noexcept { shutdown(socket, SHUT_RDWR); }

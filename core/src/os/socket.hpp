@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -67,10 +68,14 @@ struct received {
   bool truncated = false;         // the packet was larger than the buffer; the rest is gone
   bool descriptors_lost = false;  // the kernel could not give us all of them (EMFILE), or more came than expected
   std::vector<fd> descriptors;
+  std::optional<uid_t> sender;    // who sent it, by the kernel's word; only after tell_senders()
 };
 // Receives one message. Fails with kind timeout, peer_closed (connection reset).
 result<received> receive_message(int socket, std::span<std::byte> buffer, const deadline& until,
                                  std::size_t most_descriptors = descriptors_per_message);
+// From now on the kernel says of each message which user sent it. What was sent before may be said to be nobody's. Also
+// for a listener, whose connections are made so.
+void tell_senders(int socket) noexcept;
 
 // The first bytes of the next packet, which stays where it is; 0 when there is none now, or the end.
 std::size_t peek(int socket, std::span<std::byte> buffer) noexcept;

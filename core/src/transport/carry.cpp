@@ -86,12 +86,9 @@ result<carried> pack_checked(const value& object, const terms& with, const code_
       if (auto sent = by_file(object)) return sent;
       break;  // removed meanwhile: its bytes are still here
     case backing::memfd:
-      if (state->from().descriptor.valid() && os::is_sealed(state->from().descriptor.get()))
-        return by_descriptor(object, os::reopen(state->from().descriptor.get(), O_RDONLY));
-      break;
     case backing::store: break;
   }
-  return by_descriptor(object, sealed_twin(state, from));
+  return by_descriptor(object, sealed_memory(state, from));
 }
 
 result<region> region_of(item& what, os::fd descriptor) {

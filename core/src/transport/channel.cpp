@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <mutex>
 
 #include "onecopy/store.hpp"
 #include "onecopy/writer.hpp"
+#include "os/process.hpp"
 #include "os/socket.hpp"
 #include "os/system.hpp"
 #include "transport/carry.hpp"
@@ -83,11 +85,21 @@ struct channel::impl {
     return who;
   }
 
-  void meet(wire::hello who) {
+  // Which store it sees we take from the other end: to lie about that gains nothing. Which user it is the kernel says.
+  void meet(wire::hello who, uid_t sender) {
     const wire::hello me = myself();
     const std::lock_guard held(knowing);
+    who.user = sender;
     other_in_our_store = who.user == me.user && who.host == me.host && who.store == me.store;
     other = std::move(who);
+  }
+  // The other end may have been handed on to a process of another user since it was greeted.
+  bool comes_from(uid_t sender) {
+    const std::lock_guard held(knowing);
+    if (other->user == sender) return true;
+    other->user = sender;
+    other_in_our_store = false;
+    return false;
   }
 
   bool knows_peer() const {
@@ -227,7 +239,7 @@ struct channel::impl {
     auto taken = wire::read_packet(std::span(buffer.data(), in.size));
     if (!taken) give_up(taken.reason());
     if (taken->kind == wire::packet_kind::hello) {
-      meet(std::move(taken->who));
+      meet(std::move(taken->who), in.sender.value_or(creator.uid));
       return {};
     }
     if (!knows_peer()) nonsense("the other end did not say who it is");
@@ -235,7 +247,9 @@ struct channel::impl {
   }
 
   std::optional<message> take_message_packet(wire::packet& taken, os::received& in) {
+    const bool same_user = comes_from(in.sender.value_or(creator.uid));
     if ((taken.flags & wire::flag_first) != 0) building.begin(taken.message);  // an unfinished one was given up
+    else if (!same_user) nonsense("a message came in parts from different users");
     if (!building.begun || building.number != taken.message)
       nonsense("the middle of a message came without its beginning");
     if (building.size() + taken.items.size() > wire::items_in_message)
@@ -264,6 +278,7 @@ channel::channel(int descriptor, const channel_options& options) : impl_(std::ma
                 "its socket does not keep messages apart",
                 "Make it with channel::pair(), a listener, or socketpair(AF_UNIX, SOCK_SEQPACKET)");
   impl_->creator = unwrap(os::peer_of(descriptor));
+  os::tell_senders(descriptor);
   // Larger than the usual 200 KB: a message of many objects then goes out without waiting for the receiver.
   (void)os::send_buffer(descriptor, std::size_t{1} << 20);
   os::set_close_on_exec(descriptor, true);
@@ -285,6 +300,30 @@ channel channel::connect(const std::string& path, double timeout, const channel_
   (void)made.release();
   connected.impl_->greet();
   return connected;
+}
+
+namespace {
+constexpr const char* inherited_name = "ONECOPY_CHANNEL";
+}
+
+std::pair<channel, int> channel::spawn(const std::vector<std::string>& command, const channel_options& options) {
+  if (command.empty())
+    throw error(error_kind::invalid_argument, "start a program with a channel", "there is no command",
+                "Name a program and its arguments");
+  auto [here, there] = pair(options);
+  const int process = unwrap(os::start_program(command, there.descriptor(), std::string(inherited_name) + "=3"));
+  return {std::move(here), process};
+}
+
+channel channel::inherited(const channel_options& options) {
+  const std::string text = os::take_variable(inherited_name);
+  int number = -1;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (text.empty() || problem != std::errc() || end != text.data() + text.size() || number < 0)
+    throw error(error_kind::invalid_argument, "take over the channel of the parent",
+                std::string(inherited_name) + " is not set to the number of a descriptor",
+                "Start this program with channel::spawn, or onecopy.Channel.spawn in Python");
+  return channel(number, options);
 }
 
 void channel::greet() { impl_->greet(); }
@@ -312,8 +351,16 @@ message channel::receive(double timeout) {
   const os::deadline until = os::deadline::in(timeout);
   const std::lock_guard held(self.receiving);
   self.greet();
-  for (;;)
+  for (unsigned taken = 1;; ++taken) {
     if (auto whole = self.take_packet(until)) return *std::move(whole);
+    // Whoever floods us with parts of messages neither makes us late nor keeps an interrupt from us. What is there at
+    // any moment is less than this.
+    if (taken % 4096 != 0) continue;
+    if (self.options.check_interrupt) self.options.check_interrupt();
+    if (until.passed())
+      throw error(error_kind::timeout, "receive from a channel", "no message was complete in the time given",
+                  "Wait longer, or see what the other end does");
+  }
 }
 
 std::optional<message> channel::try_receive() {

@@ -27,6 +27,7 @@ struct listener::impl {
 
 listener::listener(std::string path, const channel_options& options) : impl_(std::make_unique<impl>()) {
   impl_->socket = unwrap(os::listen_at(path));
+  os::tell_senders(impl_->socket.get());  // here, as a client may speak before its connection is accepted
   impl_->path = std::move(path);
   impl_->options = options;
   if (auto there = unwrap(os::status_at(AT_FDCWD, impl_->path))) {

@@ -36,7 +36,12 @@ status copy_into(int memory, const detail::region_state& original) {
     auto copied = os::private_bytes(bytes.data(), bytes.size());
     changed_here = !copied || *copied > 0;
   }
-  if (!changed_here) return os::write_at(memory, bytes, 0);
+  if (!changed_here) {
+    if (auto written = os::write_at(memory, bytes, 0); !written) return written;
+    if (original.intact()) return done();
+    return failure{error_kind::corrupt, "copy a file into sealed memory", "it was cut short since it was mapped",
+                   "Map the file again, as it is now"};
+  }
   auto source = original.open_again();
   if (!source)
     return failure{error_kind::unsupported, "send an object",
@@ -54,7 +59,9 @@ status copy_into(int memory, const detail::region_state& original) {
 
 }  // namespace
 
-result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const code_place& from) {
+result<os::fd> sealed_memory(const std::shared_ptr<detail::region_state>& original, const code_place& from) {
+  const os::fd& own = original->from().descriptor;
+  if (own.valid() && os::is_sealed(own.get())) return os::reopen(own.get(), O_RDONLY);
   static std::mutex guard;
   const std::lock_guard held(guard);
   if (auto known = std::static_pointer_cast<twin>(original->companion()))

@@ -14,8 +14,9 @@ class region_state;
 
 namespace onecopy::transport {
 
-// A read-only descriptor of sealed memory with the region's bytes as they were published. Made once for a region and
-// kept as long as the region lives in this process, so that a thousand receivers cost one copy.
-result<os::fd> sealed_twin(const std::shared_ptr<detail::region_state>& original, const code_place& from);
+// A read-only descriptor of sealed memory with the region's bytes as they were published: of its own memory if that is
+// sealed, and otherwise of a copy, made once for a region and kept as long as the region lives in this process, so that
+// a thousand receivers cost one copy.
+result<os::fd> sealed_memory(const std::shared_ptr<detail::region_state>& original, const code_place& from);
 
 }  // namespace onecopy::transport

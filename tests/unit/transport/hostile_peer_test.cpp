@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <random>
+#include <thread>
 
 #include "onecopy/channel.hpp"
 #include "onecopy/store.hpp"
@@ -334,6 +336,75 @@ TEST(HostilePeer, MessagesWithoutABeginningAnEndOrAName) {
     peer.socket.reset();
     EXPECT_EQ(lying_peer::kind([&] { peer.victim.receive(5); }), error_kind::peer_closed);
   }
+}
+
+// Keeps the socket full of what never becomes a message, until it is told to stop.
+struct flood {
+  flood(lying_peer& from, const std::vector<std::byte>& packet) {
+    for (int i = 0; i < 3; ++i)
+      senders.emplace_back([this, &from, packet] {
+        const std::span<const std::byte> piece = packet;
+        while (!stop) (void)os::send_message(from.socket.get(), std::span(&piece, 1), {}, os::deadline::in(0.01));
+      });
+  }
+  ~flood() {
+    stop = true;
+    for (auto& sender : senders) sender.join();
+  }
+  std::atomic<bool> stop{false};
+  std::vector<std::thread> senders;
+};
+
+TEST(HostilePeer, AFloodMakesNobodyLateAndDoesNotKeepInterruptsAway) {
+  const auto greeting = wire::write_hello({0, store::host_id(), store::store_id()});
+  const auto beginning = wire::write_packet(wire::flag_first, 7, {}, 0);
+  for (const auto& packet : {greeting, beginning}) {
+    lying_peer peer;
+    int asked = 0;
+    channel_options options;
+    options.check_interrupt = [&] {
+      if (++asked == 2) throw error(error_kind::interrupted, "wait", "stop");
+    };
+    peer.victim = channel(peer.victim.release(), options);
+    peer.greet();
+    const flood noise(peer, packet);
+    EXPECT_EQ(lying_peer::kind([&] { peer.victim.receive(); }), error_kind::interrupted);
+    EXPECT_EQ(lying_peer::kind([&] { peer.victim.receive(0.05); }), error_kind::timeout);
+    EXPECT_FALSE(peer.victim.try_receive().has_value());
+  }
+}
+
+TEST(HostilePeer, AMessageOfMoreObjectsThanAProcessCanMapIsSurvived) {
+  lying_peer peer;
+  peer.greet();
+  wire::item whole;
+  whole.form = wire::item_form::whole;
+  whole.blob = region_bytes(1);
+  const std::vector<wire::item> items(20, whole);
+  const auto packet = wire::write_packet(wire::flag_first, 7, items, 0);
+  const auto more = wire::write_packet(0, 7, items, 0), last = wire::write_packet(wire::flag_last, 7, items, 0);
+  constexpr int packets = 3600;  // 72,000 objects
+  std::thread sender([&] {
+    peer.put(packet);
+    for (int i = 2; i < packets; ++i) peer.put(more);
+    peer.put(last);
+  });
+  std::size_t refused = 0;
+  {
+    const message m = peer.victim.receive(120);
+    ASSERT_EQ(m.size(), items.size() * packets);
+    for (std::size_t i = 0; i < m.size(); ++i) {
+      try {
+        (void)m.object(i);
+      } catch (const error& e) {
+        ++refused;
+        EXPECT_EQ(e.kind(), error_kind::no_memory);
+      }
+    }
+  }
+  sender.join();
+  EXPECT_LT(refused, items.size() * packets);
+  EXPECT_TRUE(peer.still_works());
 }
 
 TEST(HostilePeer, AnotherVersionIsToldApart) {
