@@ -43,7 +43,7 @@ from ._opaque import Opaque
 from ._place import by_value
 from .api import attach, empty, exists, free, handle, is_shared, open, save, share, unshare, verify
 from .cache import Cache, CacheEntry, CacheStatistics
-from .channel import Channel, Listener, Message, Peer, receive_descriptor
+from .channel import Channel, Listener, Message, Peer, receive_descriptor, sealed_descriptor
 from .copies import report_copies
 from .errors import (
     Busy,
@@ -64,7 +64,7 @@ from .errors import (
     WrongHost,
     WrongType,
 )
-from .info import Entry, Usage, doctor, gc, ls, usage
+from .info import Entry, Usage, doctor, gc, holders, ls, usage
 from .mapped import WeakReference, check_intact, map_file
 from .message_queue import Queue
 from .record import FixedArray, FixedBytes, FixedStr, RawBytes, Record, record
@@ -134,6 +134,7 @@ __all__ = [
     "free",
     "gc",
     "handle",
+    "holders",
     "int16",
     "int32",
     "int64",
@@ -158,6 +159,7 @@ __all__ = [
     "record",
     "report_copies",
     "save",
+    "sealed_descriptor",
     "share",
     "uint16",
     "uint32",

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from . import _format as f
 from ._core import Node, PrivatePages, Region, Writer
-from ._place import handle_of, owner_of, pickling_by_value
+from ._place import handle_of, owner_of, pickling_by_value, require_intact
 from .copies import note_copy
 from .errors import Corrupt, Error, InvalidArgument, WrongType
 
@@ -48,17 +48,19 @@ class SharedArray(np.ndarray[Any, Any]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         by_value = pickling_by_value()
         place = None if by_value else place_of(self)
-        if place is None:
+        handle = None if place is None else handle_of(place[0])
+        if place is None or handle is None:
             if not by_value and owner_of(self) is not None:
-                note_copy(self.nbytes, "a shared array that was written to privately was pickled as data")
+                why = "was written to privately" if place is None else "no handle leads to"
+                note_copy(self.nbytes, f"a shared array that {why} was pickled as data")
             return self.view(_plain).__reduce_ex__(protocol)
-        region, offset = place
+        offset = place[1]
         # Plain C order needs no strides: a shorter pickle.
         strides = None if self.flags.c_contiguous else self.strides
         dtype: Any = self.dtype if self.dtype.names else self.dtype.str
         from ._pickle import array_at
 
-        return array_at, (handle_of(region), offset, self.shape, dtype, strides)
+        return array_at, (handle, offset, self.shape, dtype, strides)
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)
@@ -304,6 +306,8 @@ def record_fields(dtype: np.dtype[Any]) -> list[Any] | None:
 def write_array(w: Writer, at: int, array: NDArray[Any], attributes: dict[str, Callable[[int], object]] | None = None,
                 note: str = "", validity: int = 0) -> bool:
     """Writes any array but those of objects. False (and nothing written) if its dtype has no form in the core."""
+    if type(array) is SharedArray:
+        require_intact(array)  # or zeros would be written that never were in the file
     dtype = array.dtype
     semantic = unit = 0
     fields = None

@@ -86,10 +86,11 @@ def _reduce_buffer(buffer: pa.Buffer) -> Any:
         region = region_of(buffer.address, buffer.size)
         if region is not None:
             start = buffer.address - region.address
-            if region.writable or not region.diverged(start, buffer.size):
+            handle = handle_of(region) if region.writable or not region.diverged(start, buffer.size) else None
+            if handle is not None:
                 from ._pickle import buffer_at
 
-                return buffer_at, (handle_of(region), start, buffer.size)
+                return buffer_at, (handle, start, buffer.size)
     # getitem((x,), 0) is x: readers of other buffers' pickles don't need onecopy.
     return operator.getitem, ((_AsItself(buffer),), 0)
 

@@ -46,11 +46,12 @@ def _leaf_unchanged(leaf: Any) -> bool:
 
 def _reduce(obj: Any, plain: Any) -> Any:
     node = None if pickling_by_value() else node_of(obj)
-    if node is None:
+    handle = None if node is None else handle_of(node)
+    if handle is None:
         return type(plain), (_items(plain),)
     from ._pickle import object_at
 
-    return object_at, (handle_of(node),)
+    return object_at, (handle,)
 
 
 def _items(plain: Any) -> Any:

@@ -93,10 +93,11 @@ def _reduce(obj: Any) -> Any:
     shared memory as handles; those that have none, exactly as without this package."""
     if not pickling_by_value():
         node = pristine_node(obj)
-        if node is not None:
+        handle = None if node is None else handle_of(node)
+        if handle is not None:
             from ._pickle import object_at
 
-            return object_at, (handle_of(node),)
+            return object_at, (handle,)
         series = isinstance(obj, pd.Series)
         blocks = [(_shared_view(block.values), None if series else block.mgr_locs.as_array)
                   for block in obj._mgr.blocks]

@@ -8,7 +8,8 @@ import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ._core import Node, PrivatePages, Region
+from ._core import Node, PrivatePages, Region, check_intact
+from .errors import Unsupported
 
 _values_only: contextvars.ContextVar[bool] = contextvars.ContextVar("onecopy_by_value", default=False)
 
@@ -43,11 +44,20 @@ def before_handles(call: Callable[[], object]) -> None:
     _announce.append(call)
 
 
-def handle_of(what: Node | Region) -> str:
-    """The handle to pickle."""
+def handle_of(what: Region | Node) -> str | None:
+    """The handle to pickle; or None where none leads: to memory that came as a descriptor, and to files. Their data is
+    pickled instead.
+
+    Raises Corrupt if that data is gone, as the file was cut short.
+    """
+    try:
+        handle = what.handle()
+    except Unsupported:
+        check_intact(what if isinstance(what, Region) else what.region)
+        return None
     for call in _announce:
         call()
-    return what.handle()
+    return handle
 
 
 def owner_of(memory: Any) -> Region | PrivatePages | None:
@@ -60,6 +70,13 @@ def owner_of(memory: Any) -> Region | PrivatePages | None:
             return owner
         base = base.obj if kind is memoryview else getattr(base, "base", None)
     return None
+
+
+def require_intact(memory: Any) -> None:
+    """Raises Corrupt if an array lies in a file that was cut short since it was mapped."""
+    owner = owner_of(memory)
+    if owner is not None:
+        check_intact(owner.region if isinstance(owner, PrivatePages) else owner)
 
 
 # Objects whose type has no room for a note of ours: id -> (weak reference, node). Pickled by their own means, part by

@@ -17,7 +17,7 @@ from ._decode import load, table_library
 from ._encode import write
 from ._lazy_array import memory_of
 from ._opaque import pickles_allowed, write_pickled
-from ._place import noted_node, owner_of
+from ._place import noted_node, owner_of, require_intact
 from .errors import InvalidArgument, NotFound, WrongHost, WrongType
 
 T = TypeVar("T")
@@ -234,18 +234,24 @@ def block_is_shared(values: Any) -> bool:
 
 
 def unshare(obj: T) -> T:
-    """A deep copy of ``obj`` in this process's own memory, of the ordinary type."""
+    """A deep copy of ``obj`` in this process's own memory, of the ordinary type.
+
+    Raises: Corrupt: it lies in a file that was cut short.
+    """
     import copy
     import pickle
 
-    if isinstance(obj, np.ndarray):
-        return cast(T, np.array(obj, subok=False))
     from ._place import by_value
 
-    if not is_shared(obj):
+    if isinstance(obj, np.ndarray):
+        copied: Any = np.array(obj, subok=False)
+    elif not is_shared(obj):
         return copy.deepcopy(obj)
-    with by_value():
-        return cast(T, pickle.loads(pickle.dumps(obj, protocol=4)))
+    else:
+        with by_value():
+            copied = pickle.loads(pickle.dumps(obj, protocol=4))
+    require_intact(obj)  # what is gone from a file was read as zeros
+    return cast(T, copied)
 
 
 def save(obj: Any, path: str | os.PathLike[str], *, progress: Progress | bool | None = None) -> None:

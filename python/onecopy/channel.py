@@ -17,7 +17,7 @@ from ._decode import load
 from ._opaque import pickles_allowed
 from .api import _publish, shared_node
 
-__all__ = ["Channel", "Listener", "Message", "Peer", "receive_descriptor"]
+__all__ = ["Channel", "Listener", "Message", "Peer", "receive_descriptor", "sealed_descriptor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +320,24 @@ class Listener:
     def __exit__(self, kind: type[BaseException] | None, wrong: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+
+def sealed_descriptor(obj: Any) -> int:
+    """A descriptor of sealed memory that holds the object, which is shared first if it is not yet. Nobody can change
+    that memory. It is the caller's, who closes it: os.close.
+
+        number = onecopy.sealed_descriptor(frame)
+        subprocess.Popen([...], pass_fds=[number])      # there: onecopy.receive_descriptor(number); R: receiveShared()
+
+    It fits socket.send_fds as well, and other processes may open /proc/<process>/fd/<number>. What lies in the store or
+    in a file is copied once; sealed memory, such as what came over a channel, is not.
+
+    Raises: PermissionDenied: the object is mutable. NoSpace.
+    """
+    node = shared_node(obj)
+    if node is None or node.index != 0:
+        node = _publish(obj, None, where="memfd")
+    return int(_core.sealed_descriptor(node.region))
 
 
 def receive_descriptor(descriptor: int | Any, *, timeout: float | None = None) -> Any:

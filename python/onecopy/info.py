@@ -9,6 +9,8 @@ from typing import Any
 
 from . import _core
 from ._core import PrivatePages, Region
+from ._place import owner_of
+from .errors import WrongType
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,6 +65,18 @@ def ls() -> list[Entry]:
         when = datetime.datetime.fromtimestamp(created, zone).astimezone()
         out.append(Entry(id_, name, size, when, lease, mutable, holders))
     return sorted(out, key=lambda e: e.created)
+
+
+def holders(obj: Any) -> int:
+    """How many mappings hold a shared object now, in all processes, by the kernel's count; a process that was killed
+    holds nothing. Raises WrongType for what is not shared."""
+    from .api import shared_node
+
+    node = shared_node(obj)
+    owner = owner_of(obj) if node is None else node.region  # a part of an array has no node of its own
+    if owner is None:
+        raise WrongType("count the holders of an object", f"this {type(obj).__name__} is not shared", "Share it first")
+    return int((owner.region if isinstance(owner, PrivatePages) else owner).holders())
 
 
 def gc() -> tuple[int, int]:

@@ -11,9 +11,8 @@ from . import _core, errors
 from . import _format as f
 from ._array import SharedArray
 from ._containers import shared_form
-from ._core import PrivatePages
 from ._decode import load
-from ._place import owner_of
+from ._place import require_intact
 from .api import shared_node
 
 __all__ = ["WeakReference", "check_intact", "map_file"]
@@ -52,9 +51,7 @@ def map_file(path: str | os.PathLike[str], dtype: Any = "u1", *, offset: int = 0
 
 def check_intact(obj: Any) -> None:
     """Raises Corrupt if the file that an array lies in was cut short since it was mapped; does nothing for others."""
-    owner = owner_of(obj)
-    if owner is not None:
-        _core.check_intact(owner.region if isinstance(owner, PrivatePages) else owner)
+    require_intact(obj)
 
 
 class WeakReference:

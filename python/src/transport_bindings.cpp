@@ -221,6 +221,7 @@ void bind_transport(nb::module_& m) {
   m.def("receive_descriptor",
         [](int descriptor, double timeout) { return value(onecopy::receive_descriptor(descriptor, timeout, check_signals)); },
         release());
+  m.def("sealed_descriptor", [](const onecopy::region& whole) { return onecopy::sealed_descriptor(whole); }, release());
   nb::class_<onecopy::weak_reference>(m, "WeakReference")
       .def(nb::init<const value&>())
       .def_static("parse", [](const std::string& text) { return onecopy::weak_reference::parse(text); })

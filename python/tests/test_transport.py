@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
+import pickle
 import select
 import signal
 import socket
@@ -275,6 +277,36 @@ print(x[0], s.attached, s.loads, onecopy.is_shared(x))
 # ---- files and weak references
 
 
+def send_on(ends):
+    """Sends an object, and receives it: one of the two raises what is wrong with it."""
+
+    def go(obj):
+        ends[0].send(obj)
+        ends[1].receive(timeout=WAIT)
+
+    return go
+
+
+def test_what_no_handle_leads_to_is_pickled_as_data(tmp_path):
+    path = tmp_path / "numbers"
+    np.arange(10_000.0).tofile(path)
+    onecopy.save({"a": np.arange(1000), "t": pd.DataFrame({"x": [1, 2]})}, tmp_path / "saved")
+    originals = [np.arange(1000.0), pd.DataFrame({"a": np.arange(5), "s": ["x"] * 5}), ["a", np.arange(3)], {"a": 1}]
+    received = []
+    for obj in originals:
+        number = onecopy.sealed_descriptor(obj)
+        received.append(onecopy.receive_descriptor(number))
+        os.close(number)
+    objects = [onecopy.map_file(path, "f8"), onecopy.open(tmp_path / "saved"), *received]
+    for obj in objects:
+        back = pickle.loads(pickle.dumps(obj))
+        assert not onecopy.is_shared(back) and type(onecopy.unshare(obj)) is type(back)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(received[0])), originals[0])
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(received[1])), originals[1])
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        assert pool.map(np.sum, [objects[0], received[0]]) == [49_995_000.0, 499_500.0]
+
+
 def test_a_file_is_used_where_it_lies(tmp_path, ends):
     here, there = ends
     path = tmp_path / "numbers"
@@ -294,6 +326,12 @@ def test_a_file_is_used_where_it_lies(tmp_path, ends):
         onecopy.check_intact(x)
     assert x[-1] == 0 and x[1] == 1
     onecopy.check_intact(np.zeros(3))
+    # Whatever would hand it on says so; nobody gets zeros that were never written.
+    for use in (onecopy.unshare, pickle.dumps, onecopy.sealed_descriptor, lambda y: onecopy.save(y, tmp_path / "copy"),
+                lambda y: onecopy.share({"a": y}), lambda y: onecopy.share(y, name="cut"), send_on(ends)):
+        with pytest.raises(onecopy.Corrupt):
+            use(x)
+    assert not (tmp_path / "copy").exists()
     wrongs = ({"offset": 8}, {"shape": 10_001}, {"shape": -1}, {"dtype": "U3"}, {"order": "K"}, {"offset": 64 * 3})
     for wrong in wrongs:
         with pytest.raises(onecopy.InvalidArgument):
