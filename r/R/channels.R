@@ -16,7 +16,12 @@
 #' One listens at a path, the other connects; then both send and receive. `channelPair()` gives two connected ends in
 #' one process. Objects go as descriptors or, between processes of one user and store, by handle; the receiver notices
 #' no difference. A process that ends is an error of class `onecopy_peer_closed` on the other side; nothing waits for
-#' it for ever.
+#' it for ever. `inheritedChannel()` is the end that this process was started with by `onecopy.Channel.spawn()` in
+#' Python or `onecopy::channel::spawn()` in C++. `channelDescriptor()` is a number to poll, or to hand to a child.
+#'
+#' A message may have ordinary bytes and any number of objects: `sendSharedMessage()`, `receiveSharedMessage()`. An
+#' object that could not be accepted (it is gone, damaged, or the memory was not sealed) is an error condition in the list that
+#' is received, and an error of `receiveShared()`; the channel stays usable.
 #'
 #' @param x Any R object; lists of several things are usual. Shared objects are sent as they are, without a copy.
 #' @param later `TRUE`: the data follows with `fillConnection()`.
@@ -27,10 +32,14 @@
 #' @param path A path for the socket. Only this user can connect.
 #' @param listener What `listenShared()` gave.
 #' @param fd The number of a descriptor of a Unix socket of type SOCK_SEQPACKET, which stays the caller's.
+#' @param bytes A raw vector, or one string, which travels as UTF-8.
+#' @param objects A list of objects; each is shared by itself.
+#' @param channel A channel or listener.
 #' @param ... Ignored.
-#' @return `shareConnection()`: a processx connection. `receiveShared()`: the object (a raw vector, for a message of
-#'   ordinary bytes from another language). `listenShared()`: a listener. `acceptShared()`, `connectShared()`,
-#'   `channelFromDescriptor()`: a channel. `channelPair()`: a list of two. The others: nothing.
+#' @return `shareConnection()`: a processx connection. `receiveShared()`: the object (the first, if there are several; a
+#'   raw vector, for a message of ordinary bytes). `receiveSharedMessage()`: a list of `bytes` and `objects`.
+#'   `listenShared()`: a listener. `acceptShared()`, `connectShared()`, `channelFromDescriptor()`, `inheritedChannel()`:
+#'   a channel. `channelPair()`: a list of two. `channelDescriptor()`: a number. The others: nothing.
 #' @examples
 #' ends <- channelPair()
 #' sendShared(ends[[1]], list(a = 1:10, b = letters))
@@ -88,9 +97,39 @@ receiveShared <- function(from = 3L, timeout = NULL) {
 sendShared <- function(to, x, timeout = NULL) {
   if (!inherits(to, "onecopy_channel")) stop("`to` must be a channel; see ?channels.", call. = FALSE)
   if (missing(x)) stop("`x` is missing: give what to send.", call. = FALSE)
-  handle <- if (isTRUE(is.shared(x))) tryCatch(sharedHandle(x), error = function(e) NULL)
-  .Call(oc_send, to, x, handle, timeout)
+  .Call(oc_send, to, raw(), list(x), list(handle_to_send(x)), timeout)
   invisible()
+}
+
+handle_to_send <- function(x) if (isTRUE(is.shared(x))) tryCatch(sharedHandle(x), error = function(e) NULL)
+
+#' @rdname channels
+#' @export
+sendSharedMessage <- function(to, bytes = raw(), objects = list(), timeout = NULL) {
+  if (!inherits(to, "onecopy_channel")) stop("`to` must be a channel; see ?channels.", call. = FALSE)
+  if (is.character(bytes)) {
+    if (length(bytes) != 1L || is.na(bytes)) stop("`bytes` must be a raw vector or one string.", call. = FALSE)
+    bytes <- charToRaw(enc2utf8(bytes))
+  }
+  if (typeof(objects) != "list" || is.object(objects)) stop("`objects` must be a list.", call. = FALSE)
+  .Call(oc_send, to, bytes, unname(as.list(objects)), lapply(unname(objects), handle_to_send), timeout)
+  invisible()
+}
+
+#' @rdname channels
+#' @export
+receiveSharedMessage <- function(from, timeout = NULL) {
+  if (!inherits(from, "onecopy_channel")) stop("`from` must be a channel; see ?channels.", call. = FALSE)
+  got <- .Call(oc_receive_message, from, timeout)
+  accepted <- function(x) if (inherits(x, "onecopy_refused")) refusal(x) else x
+  list(bytes = got[[1L]], objects = lapply(got[[2L]], accepted))
+}
+
+# An error condition as all others of the package, not raised.
+refusal <- function(x) {
+  x <- unclass(x)
+  structure(class = c(paste0("onecopy_", x[1L]), "onecopy_error", "error", "condition"),
+            list(message = x[2L], call = NULL, kind = x[1L], remedy = x[3L]))
 }
 
 #' @rdname channels
@@ -117,6 +156,19 @@ connectShared <- function(path, timeout = 10) as_channel(.Call(oc_channel_connec
 #' @rdname channels
 #' @export
 channelFromDescriptor <- function(fd) as_channel(.Call(oc_channel_adopt, fd))
+
+#' @rdname channels
+#' @export
+inheritedChannel <- function() as_channel(.Call(oc_channel_inherited))
+
+#' @rdname channels
+#' @export
+channelDescriptor <- function(channel) {
+  if (!inherits(channel, c("onecopy_channel", "onecopy_listener"))) {
+    stop("`channel` must be a channel or a listener; see ?channels.", call. = FALSE)
+  }
+  .Call(oc_channel_descriptor, channel)
+}
 
 #' @rdname channels
 #' @export

@@ -26,6 +26,7 @@
 sharedHandle <- function(x, lease = -1) {
   if (!is.numeric(lease) || length(lease) != 1L || is.na(lease)) stop("`lease` must be one number.", call. = FALSE)
   if (is.lazy(x)) return(.Call(oc_lazy_handle, x, lease))
+  if (inherits(x, "onecopyRecord")) return(.Call(oc_record_handle, record_pointer(x), lease))
   h <- .Call(oc_handle, x, lease)
   if (!is.null(h)) return(h)
   if (is.atomic(x)) stop(not_shared_error())

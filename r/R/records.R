@@ -1,7 +1,7 @@
 #' Records: C structs that processes share and change
 #'
-#' A record is a C struct in shared memory or in a file, made by a program in Python (`@onecopy.record`) or C++
-#' (`onecopy::record`). R attaches to it and reads and writes its fields; every process sees every write at once.
+#' A record is a C struct in shared memory or in a file. `createRecord()` makes one; `attachRecord()` attaches to one
+#' that R, Python (`@onecopy.record`) or C++ (`onecopy::record`) made. Every process sees every write at once.
 #' `record$bar` reads a field, `record$bar <- 1` writes it, each number in one step. `withRecord()` locks the whole:
 #' nobody else who locks is in between. `as.list(record)` gives all fields as they were at one moment.
 #'
@@ -9,22 +9,74 @@
 #' when it is read, as R's numbers would change it. Fixed strings are strings, arrays are vectors, bytes are raw.
 #' Fields of other types are `NULL` in `as.list()`, and an error when they are used alone.
 #'
+#' @section Making one:
+#' `fields` says what the struct has, in order, as a C compiler lays it out: `c(bar = "int32", label = "char[8]", row =
+#' "float64[3]")`. Types are `bool`, `int8` to `int64`, `uint8` to `uint64`, `float32`, `float64`, `raw`, and `char[n]` for
+#' text; `[n]` or `[n, m]` makes an array. With `path` the record lies in a file that stays; with `name` it ends with its
+#' last holder, unless `keep`; with neither, others attach by `sharedHandle()` of it. If it is there already it is
+#' attached, when it is the same struct; otherwise that is an error which says what differs. Two processes that make it
+#' at once get the same one.
+#'
+#' @param type The struct's name, which must be the same in all programs.
+#' @param fields The struct's fields: a character vector with names.
+#' @param values What a new record begins as: a list with names of fields; the others are 0.
+#' @param keep `TRUE`: a record with a name stays until it is freed (`freeSharedMemory()`, `onecopy rm`).
 #' @param handle,name,path Where the record is: its handle, its name, or the file that it lies in.
-#' @param record What `attachRecord()` gave.
+#' @param record What `createRecord()` or `attachRecord()` gave.
 #' @param expr Evaluated while the record is locked. The lock is given back however this ends.
 #' @param timeout Seconds to wait for the lock; `NULL`: for ever. An error of class `onecopy_timeout` when over.
 #' @param repair A function of the record, called first when a process was killed while it held the lock, so that what
 #'   it left half done can be put right. Without it that is an error of class `onecopy_owner_died`.
 #' @param x A record.
 #' @param ... Ignored.
-#' @return `attachRecord()`: the record. `withRecord()`: the value of `expr`. `as.list()`: a list of the fields.
+#' @return `createRecord()` and `attachRecord()`: the record. `withRecord()`: the value of `expr`. `as.list()`: a list of the fields.
 #' @examples
-#' \dontrun{
-#' state <- attachRecord(path = "state.foo")
+#' state <- createRecord("Foo", c(bar = "int32", baz = "int32"), path = tempfile())
 #' state$bar <- 31337L
 #' withRecord(state, { state$bar <- state$bar + 1L; state$baz <- state$baz - 1L })
 #' as.list(state)
-#' }
+#' @export
+createRecord <- function(type, fields, name = NULL, path = NULL, values = list(), keep = FALSE) {
+  if (!is.null(name) && !is.null(path)) stop("Give `name` or `path`, not both.", call. = FALSE)
+  if (!isTRUE(keep) && !isFALSE(keep)) stop("`keep` must be TRUE or FALSE.", call. = FALSE)
+  if (keep && is.null(name)) stop("`keep` is for records with a name; those in files stay anyway.", call. = FALSE)
+  fields <- record_fields(fields)
+  values <- as.list(values)
+  unknown <- setdiff(names(values), names(fields$kinds))
+  if (length(values) && (is.null(names(values)) || length(unknown) || anyDuplicated(names(values)))) {
+    stop("`values` must be a list named by fields, each once",
+         if (length(unknown)) paste0("; there is no ", unknown[1L]), ".", call. = FALSE)
+  }
+  where <- if (!is.null(path)) c(path = path.expand(path)) else if (!is.null(name) && keep) c(kept = name) else
+    if (!is.null(name)) c(name = name)
+  first <- lapply(names(fields$kinds), function(field) values[[field, exact = TRUE]])
+  made <- .Call(oc_record_make, type, names(fields$kinds), unname(fields$kinds), fields$extents, first, where)
+  structure(list(pointer = made), class = "onecopyRecord")
+}
+
+# c(bar = "int32[2, 3]") as kinds and extents.
+record_fields <- function(fields) {
+  names <- names(fields)
+  if (!is.character(fields) || !length(fields) || anyNA(fields) || is.null(names) || anyNA(names) || any(names == "") ||
+      anyDuplicated(names)) {
+    stop("`fields` must be types with different names: c(bar = \"int32\", label = \"char[8]\").", call. = FALSE)
+  }
+  parts <- regmatches(fields, regexec("^ *([a-z0-9]+) *(\\[ *([0-9]+( *, *[0-9]+)*) *\\])? *$", fields))
+  bad <- lengths(parts) == 0L
+  if (any(bad)) {
+    stop("This is no type of a field: \"", fields[bad][1L], "\". Say \"int32\" or \"int32[3]\".", call. = FALSE)
+  }
+  extents <- lapply(parts, function(part) {
+    numbers <- suppressWarnings(as.integer(strsplit(part[4L], ",")[[1L]]))
+    if (anyNA(numbers) || any(numbers < 1L)) {
+      stop("\"", part[1L], "\" has an extent that is no whole number from 1.", call. = FALSE)
+    }
+    numbers
+  })
+  list(kinds = structure(vapply(parts, `[`, "", 2L), names = names), extents = unname(extents))
+}
+
+#' @rdname createRecord
 #' @export
 attachRecord <- function(handle = NULL, name = NULL, path = NULL) {
   if (is.null(handle) + is.null(name) + is.null(path) != 2L) {
@@ -34,7 +86,7 @@ attachRecord <- function(handle = NULL, name = NULL, path = NULL) {
   structure(list(pointer = .Call(oc_record_open, handle, name, path)), class = "onecopyRecord")
 }
 
-#' @rdname attachRecord
+#' @rdname createRecord
 #' @export
 withRecord <- function(record, expr, timeout = NULL, repair = NULL) {
   pointer <- record_pointer(record)
@@ -85,7 +137,7 @@ names.onecopyRecord <- function(x) .Call(oc_record_names, record_pointer(x))
 #' @export
 length.onecopyRecord <- function(x) length(names(x))
 
-#' @rdname attachRecord
+#' @rdname createRecord
 #' @export
 as.list.onecopyRecord <- function(x, timeout = NULL, ...) {
   values <- .Call(oc_record_snapshot, record_pointer(x), timeout)

@@ -58,11 +58,15 @@ SEXP oc_channel_descriptor(SEXP channel);
 SEXP oc_listen(SEXP path);
 SEXP oc_accept(SEXP listener, SEXP timeout);
 SEXP oc_close(SEXP pointer);
-SEXP oc_send(SEXP channel, SEXP x, SEXP handle, SEXP timeout);
+SEXP oc_channel_inherited();
+SEXP oc_send(SEXP channel, SEXP bytes, SEXP objects, SEXP handles, SEXP timeout);
 SEXP oc_receive(SEXP channel, SEXP timeout);
+SEXP oc_receive_message(SEXP channel, SEXP timeout);
 SEXP oc_map_file(SEXP path, SEXP mode, SEXP offset, SEXP length, SEXP dims);
 // api_record.cpp
 SEXP oc_record_open(SEXP handle, SEXP name, SEXP path);
+SEXP oc_record_make(SEXP type, SEXP names, SEXP kinds, SEXP extents, SEXP values, SEXP where);
+SEXP oc_record_handle(SEXP record, SEXP lease);
 SEXP oc_record_names(SEXP record);
 SEXP oc_record_type(SEXP record);
 SEXP oc_record_read(SEXP record, SEXP name);

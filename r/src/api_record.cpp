@@ -2,9 +2,12 @@
 #include "api.h"
 #include "pointers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
+#include <vector>
 
 namespace ocr {
 namespace {
@@ -177,6 +180,58 @@ void write_field(const onecopy::record_field& field, std::byte* base, SEXP value
   });
 }
 
+struct kind_of_field {
+  dtype type;
+  std::size_t bytes;  // of one element, which is its alignment too
+};
+
+kind_of_field field_kind(const std::string& word, const std::string& field) {
+  static const std::pair<const char*, kind_of_field> known[] = {
+      {"bool", {dtype::bool8, 1}},     {"int8", {dtype::int8, 1}},      {"int16", {dtype::int16, 2}},
+      {"int32", {dtype::int32, 4}},    {"int64", {dtype::int64, 8}},    {"uint8", {dtype::uint8, 1}},
+      {"uint16", {dtype::uint16, 2}},  {"uint32", {dtype::uint32, 4}},  {"uint64", {dtype::uint64, 8}},
+      {"float32", {dtype::float32, 4}}, {"float64", {dtype::float64, 8}}, {"raw", {dtype::raw, 1}},
+      {"char", {dtype::fixed_bytes, 1}}};
+  std::string all;
+  for (const auto& [name, kind] : known) {
+    if (word == name) return kind;
+    all += (all.empty() ? "" : ", ") + std::string(name);
+  }
+  bad_argument("fields", field + " is of the type \"" + word + "\"", "use one of " + all);
+}
+
+// The layout that a C compiler gives the struct: each field at a multiple of its width, the whole at one of the widest.
+onecopy::record_type describe_record(const std::string& name, SEXP names, SEXP kinds, SEXP extents) {
+  onecopy::record_type made{.name = name};
+  std::size_t widest = 1;
+  for (R_xlen_t i = 0; i < XLENGTH(names); ++i) {
+    onecopy::record_field field{.name = CHAR(STRING_ELT(names, i))};
+    const auto kind = field_kind(CHAR(STRING_ELT(kinds, i)), field.name);
+    field.type = kind.type;
+    field.item_size = kind.bytes;
+    std::size_t elements = 1;
+    SEXP extent = VECTOR_ELT(extents, i);
+    for (R_xlen_t d = 0; d < XLENGTH(extent); ++d) {
+      field.shape.push_back(static_cast<std::uint64_t>(INTEGER_ELT(extent, d)));
+      elements *= static_cast<std::size_t>(INTEGER_ELT(extent, d));
+      if (elements > std::size_t{1} << 30)
+        bad_argument("fields", field.name + " is larger than 1 GB", "share() the data");
+    }
+    if (kind.type == dtype::fixed_bytes) {
+      if (field.shape.size() != 1) bad_argument("fields", field.name + " has no length", "say char[16], for example");
+      field.item_size = elements;
+      field.shape.clear();
+    }
+    made.size = (made.size + kind.bytes - 1) / kind.bytes * kind.bytes;
+    field.offset = made.size;
+    made.size += elements * kind.bytes;
+    widest = std::max(widest, kind.bytes);
+    made.fields.push_back(std::move(field));
+  }
+  made.size = (made.size + widest - 1) / widest * widest;
+  return made;
+}
+
 onecopy::waiting patience(double seconds) {
   return {.seconds = seconds, .stop = [] { return !R_ToplevelExec([](void*) { R_CheckUserInterrupt(); }, nullptr); }};
 }
@@ -204,6 +259,39 @@ SEXP oc_record_open(SEXP handle, SEXP name, SEXP path) {
       *made = onecopy::raw_record::from(onecopy::store::attach_name(text_argument(name, "name")));
     else *made = onecopy::raw_record::from(onecopy::store::open_file(text_argument(path, "path")));
     return wrap(std::move(made), record_tag);
+  });
+}
+
+// `kinds`: "int32", "char", ...; `extents`: for each field an integer vector, of length 0 for a single element;
+// `values`: what it begins as, a list of the length of `names`, with NULL for zero; `where`: NULL, or one string named
+// "name", "kept" or "path".
+SEXP oc_record_make(SEXP type, SEXP names, SEXP kinds, SEXP extents, SEXP values, SEXP where) {
+  return entry([&]() -> SEXP {
+    const onecopy::record_type made_of = describe_record(text_argument(type, "type"), names, kinds, extents);
+    std::vector<std::byte> first(made_of.size);
+    for (std::size_t i = 0; i < made_of.fields.size(); ++i) {
+      SEXP value = VECTOR_ELT(values, static_cast<R_xlen_t>(i));
+      if (value != R_NilValue) write_field(made_of.fields[i], first.data(), value);
+    }
+    using onecopy::raw_record;
+    auto made = std::make_unique<raw_record>();
+    if (where == R_NilValue) {
+      *made = raw_record::make(made_of, first.data());
+    } else {
+      const std::string what = CHAR(STRING_ELT(Rf_getAttrib(where, R_NamesSymbol), 0));
+      const std::string text = text_argument(where, what == "path" ? "path" : "name");
+      if (what == "path") *made = raw_record::open(text, made_of, first.data());
+      else *made = raw_record::shared(text, made_of, first.data(), onecopy::missing::make, what == "kept");
+    }
+    return wrap(std::move(made), record_tag);
+  });
+}
+
+SEXP oc_record_handle(SEXP record, SEXP lease) {
+  return entry([&]() -> SEXP {
+    const std::string text = record_of(record).region().handle(0, number_argument(lease, "lease")).text();
+    const char* letters = text.c_str();
+    return r_call([=] { return Rf_mkString(letters); });
   });
 }
 

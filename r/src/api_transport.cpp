@@ -5,6 +5,7 @@
 #include "write.h"
 
 #include <R_ext/Utils.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <optional>
@@ -71,6 +72,53 @@ SEXP built(const onecopy::value& v) {
   build_options build;
   build.views.min_length = 3;
   return build_node(v, build);
+}
+
+// What stands for x in a message; written first, unless it is shared already.
+onecopy::value to_send(const onecopy::channel& c, SEXP x, SEXP handle) {
+  if (handle != R_NilValue) return onecopy::attach(text_argument(handle, "handle"));
+  if (const auto node = whole_node(x)) return *node;
+  return onecopy::value(write_object(x, [&](onecopy::writer& w) {
+    onecopy::publish_options options;
+    options.where = c.peer().same_store ? onecopy::backing::store : onecopy::backing::memfd;
+    return w.publish(options);
+  }));
+}
+
+// Objects of other users must be data: what R unserializes may run its author's code.
+const onecopy::value& trusted(const onecopy::value& v, const onecopy::channel& from) {
+  const auto who = from.peer();
+  if (who.known && who.user == geteuid()) return v;
+  const std::uint32_t count = onecopy::node_count(v.region());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const onecopy::value node(v.region(), i);
+    if (node.kind() == onecopy::node_kind::opaque && node.tag() == "r-serialize")
+      throw onecopy::error(onecopy::error_kind::permission, "receive an object",
+                           "a part of it is a function, a formula or the like, which may run code of whoever wrote it, "
+                           "and the sender is not known to be a process of this user",
+                           "let the sender send plain data");
+  }
+  return v;
+}
+
+SEXP raw_of(const onecopy::message& m) {
+  const auto size = static_cast<R_xlen_t>(m.bytes().size());
+  SEXP raw = r_call([size] { return Rf_allocVector(RAWSXP, size); });
+  std::copy(m.bytes().begin(), m.bytes().end(), reinterpret_cast<std::byte*>(RAW(raw)));
+  return raw;
+}
+
+SEXP refused(const onecopy::error& why) {
+  const char *kind = onecopy::name_of(why.kind()), *what = why.what(), *remedy = why.remedy().c_str();
+  return r_call([=] {
+    SEXP made = PROTECT(Rf_allocVector(STRSXP, 3));
+    SET_STRING_ELT(made, 0, Rf_mkChar(kind));
+    SET_STRING_ELT(made, 1, Rf_mkCharCE(what, CE_UTF8));
+    SET_STRING_ELT(made, 2, Rf_mkCharCE(remedy, CE_UTF8));
+    Rf_setAttrib(made, R_ClassSymbol, Rf_mkString("onecopy_refused"));
+    UNPROTECT(1);
+    return made;
+  });
 }
 
 }  // namespace
@@ -153,6 +201,10 @@ SEXP oc_channel_adopt(SEXP fd) {
   });
 }
 
+SEXP oc_channel_inherited() {
+  return entry([&]() -> SEXP { return new_channel(onecopy::channel::inherited(channel_settings())); });
+}
+
 SEXP oc_channel_descriptor(SEXP channel) {
   return entry([&]() -> SEXP {
     const int fd = is_pointer(channel, listener_tag)
@@ -184,39 +236,47 @@ SEXP oc_close(SEXP pointer) {
   });
 }
 
-// `handle`: of x, when all of x is a shared object already; else NULL.
-SEXP oc_send(SEXP channel, SEXP x, SEXP handle, SEXP timeout) {
+// `handles`: for each of the list `objects` its handle, when all of it is a shared object already; else NULL.
+SEXP oc_send(SEXP channel, SEXP bytes, SEXP objects, SEXP handles, SEXP timeout) {
   return entry([&]() -> SEXP {
     auto& c = channel_of(channel);
     const double seconds = timeout_argument(timeout);
-    if (handle != R_NilValue) {
-      c.send(onecopy::attach(text_argument(handle, "handle")), {}, seconds);
-      return R_NilValue;
-    }
-    if (const auto node = whole_node(x)) {
-      c.send(*node, {}, seconds);
-      return R_NilValue;
-    }
-    const onecopy::region made = write_object(x, [&](onecopy::writer& w) {
-      onecopy::publish_options options;
-      options.where = c.peer().same_store ? onecopy::backing::store : onecopy::backing::memfd;
-      return w.publish(options);
-    });
-    c.send(onecopy::value(made), {}, seconds);
+    if (TYPEOF(bytes) != RAWSXP) bad_argument("bytes", "it is not a raw vector", "use charToRaw() for text");
+    std::vector<onecopy::value> all;
+    for (R_xlen_t i = 0; i < XLENGTH(objects); ++i)
+      all.push_back(to_send(c, VECTOR_ELT(objects, i), VECTOR_ELT(handles, i)));
+    c.send(all, {reinterpret_cast<const char*>(RAW(bytes)), static_cast<std::size_t>(XLENGTH(bytes))}, seconds);
     return R_NilValue;
   });
 }
 
+// The first object, or the ordinary bytes of a message that has none.
 SEXP oc_receive(SEXP channel, SEXP timeout) {
   return entry([&]() -> SEXP {
-    const onecopy::message m = channel_of(channel).receive(timeout_argument(timeout));
-    if (m.size() == 0) {
-      // Ordinary bytes, from a program in another language: a raw vector.
-      SEXP raw = r_call([&m] { return Rf_allocVector(RAWSXP, static_cast<R_xlen_t>(m.bytes().size())); });
-      std::copy(m.bytes().begin(), m.bytes().end(), reinterpret_cast<std::byte*>(RAW(raw)));
-      return raw;
+    auto& from = channel_of(channel);
+    const onecopy::message m = from.receive(timeout_argument(timeout));
+    return m.size() == 0 ? raw_of(m) : built(trusted(m.object(), from));
+  });
+}
+
+// list(bytes, objects); an object that could not be accepted is c(kind, message, remedy) of class "onecopy_refused".
+SEXP oc_receive_message(SEXP channel, SEXP timeout) {
+  return entry([&]() -> SEXP {
+    auto& from = channel_of(channel);
+    const onecopy::message m = from.receive(timeout_argument(timeout));
+    const auto count = static_cast<R_xlen_t>(m.size());
+    keep both(r_call([] { return Rf_allocVector(VECSXP, 2); }));
+    SET_VECTOR_ELT(both, 0, raw_of(m));
+    SET_VECTOR_ELT(both, 1, r_call([count] { return Rf_allocVector(VECSXP, count); }));
+    SEXP objects = VECTOR_ELT(both, 1);
+    for (R_xlen_t i = 0; i < count; ++i) {
+      try {
+        SET_VECTOR_ELT(objects, i, built(trusted(m.object(static_cast<std::size_t>(i)), from)));
+      } catch (const onecopy::error& e) {
+        SET_VECTOR_ELT(objects, i, refused(e));
+      }
     }
-    return built(m.object());
+    return both;
   });
 }
 
