@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from onecopy._dask_directory import Directory
+from onecopy._dask_directory import Directory, DirectoryPlugin
 
 
 def cluster(hosts: int, depots: int = 1, at_once: int = 2) -> Directory:
@@ -87,3 +92,65 @@ def test_fetches_nobody_reports_on_do_not_block_for_ever():
     known.source("x", "s0", "d2.0", [], 0.0)
     assert known.source("x", "s0", "d3.0", [], 100.0) == (None, True)
     assert known.source("x", "s0", "d3.0", [], 10_000.0)[0] == "d0.0"
+
+
+def test_ten_thousand_hosts_that_ask_at_once_need_few_questions():
+    """With a look through all copies or fetches for each question this would take hours."""
+    known, hosts = cluster(10_000), 10_000
+    waiting, fetching, questions = deque(range(1, hosts)), deque(), 0
+    for number in range(1, hosts):
+        questions += 1
+        if known.source("x", "s0", f"d{number}.0", [], 0.0)[0] is not None:
+            waiting.popleft()
+            fetching.append(number)
+    while fetching:
+        known.has("x", f"d{fetching.popleft()}.0")
+        for _ in range(min(3, len(waiting))):  # two whom the new copy serves, one whom its source serves next
+            questions += 1
+            number = waiting.popleft()
+            assert known.source("x", "s0", f"d{number}.0", [], 0.0)[0] is not None
+            fetching.append(number)
+        assert max(known.load.values(), default=0) <= 2
+    assert not waiting and len(known.copies["x"]) == hosts - 1
+    assert questions < 2 * hosts and not known.fetches and not known.load
+
+
+def test_several_objects_share_a_stores_time():
+    known = cluster(6)
+    known.has("y", "d0.0")
+    assert known.source("x", "s0", "d1.0", [], 0.0)[0] == "d0.0"
+    assert known.source("y", "s5", "d2.0", [], 0.0)[0] == "d5.0", "the first has less to do"
+    assert known.source("y", "s0", "d3.0", [], 0.0)[0] == "d0.0"
+    assert known.source("y", "s0", "d4.0", [], 0.0) == (None, True)
+    known.has("x", "d1.0")
+    assert known.source("y", "s0", "d4.0", [], 0.0)[0] == "d0.0", "it has time again"
+    known.gave_up("y", "d4.0")
+    known.gave_up("y", "d3.0")
+    known.gave_up("y", "d2.0")
+    assert not known.fetches and not known.load
+
+
+def test_who_waits_is_told_when_there_is_time(monkeypatch):
+    async def run() -> None:
+        plugin = DirectoryPlugin()
+        plugin.start(SimpleNamespace(handlers={}))
+        for host in range(6):
+            await plugin.join(f"d{host}", f"s{host}", f"w{host}")
+        monkeypatch.setattr("onecopy._dask_directory._PATIENCE", 60.0)
+
+        def ask(host: int) -> asyncio.Task[dict[str, Any]]:
+            return asyncio.create_task(plugin.find("x", "s0", f"d{host}", [], False))
+
+        assert await ask(1) == await ask(2) == {"source": "d0"}
+        third, fourth, fifth = ask(3), ask(4), ask(5)
+        unknown = asyncio.create_task(plugin.find("z", "s9", "d3", [], False))
+        await asyncio.sleep(0)
+        await plugin.gave_up("x", "d2")
+        assert await third == {"source": "d0"}
+        await plugin.has("x", "d1")
+        assert {(await fourth)["source"], (await fifth)["source"]} <= {"d0", "d1"}
+        await plugin.join("d9", "s9", "w9")
+        assert await unknown == {"source": "d9"}
+        assert not plugin.waiting
+
+    asyncio.run(asyncio.wait_for(run(), 50))
