@@ -108,6 +108,31 @@ def functions():
               "the function called once on an array of this process", bench.interleaved(5, ours, plain))
 
 
+def at_random(folder):
+    """Elements at random of a file of four budgets."""
+    path, count = os.path.join(folder, "numbers"), 4 * BUDGET // 8
+    with open(path, "wb") as file:
+        for _ in range(16):
+            np.random.default_rng(1).random(count // 16).tofile(file)
+    places = np.random.default_rng(2).integers(0, count // 16 * 16, bench.sized(20_000, 500))
+
+    def each(x):
+        began = time.perf_counter()
+        for i in places:
+            x[i]
+        return (time.perf_counter() - began) / len(places) * 1e6
+
+    what = f"element at random of {bench.size(count * 8)}, 4 budgets, chunks of 4 KB"
+    bench.row("lazy-random-memmap", what, "us", "numpy.memmap, the file in the page cache",
+              bench.interleaved(3, lambda: each(onecopy.lazy_binary(path, "f8", chunk=4096)),
+                                lambda: each(np.memmap(path, "f8", "r"))))
+    # A source that no mapping can replace: the other order of bytes.
+    bench.row("lazy-random-swapped", what + ", bytes swapped", "us", "numpy.memmap of big-endian numbers",
+              bench.interleaved(3, lambda: each(onecopy.lazy_binary(path, ">f8", chunk=4096)),
+                                lambda: each(np.memmap(path, ">f8", "r"))))
+    os.unlink(path)
+
+
 def beyond_the_budget(folder):
     count, paths = 2 * BUDGET // 8, [os.path.join(folder, name) for name in "xy"]
     for i, path in enumerate(paths):
@@ -123,9 +148,17 @@ def beyond_the_budget(folder):
     def ours():
         return seconds(*(onecopy.lazy_binary(path, "f8") for path in paths))
 
+    def put_off():
+        x, y = (onecopy.lazily(onecopy.lazy_binary(path, "f8")) for path in paths)
+        began = time.perf_counter()
+        assert 0 < (x + y > 0).sum() < count
+        return time.perf_counter() - began
+
     what = f"sum(x + y > 0), {bench.size(2 * count * 8)}, 4 budgets"
     bench.row("lazy-sum-memmap", what, "s", "numpy.memmap, the same pieces",
               bench.interleaved(3, ours, lambda: seconds(*(np.memmap(path, "f8", "r") for path in paths))))
+    bench.row("lazy-sum-lazily", what + " by lazily()", "s", "numpy.memmap, pieces by hand",
+              bench.interleaved(3, put_off, lambda: seconds(*(np.memmap(path, "f8", "r") for path in paths))))
     try:
         import dask.array as da
     except ImportError:
@@ -148,4 +181,5 @@ if __name__ == "__main__":
         four_readers()
         files(folder)
         functions()
+        at_random(folder)
         beyond_the_budget(folder)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
-from ._lazy_array import LazyArray, LazyCounters, array_over, core_form, note_text
+from ._lazy_array import LazyArray, LazyCounters, array_over, core_form, depth_of, keep, note_text, watching
 from .errors import InvalidArgument
 
 DEFAULT_CHUNK = 64 * 1024
@@ -93,7 +93,8 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
             all dimensions; writes into the array ``out`` of end - start elements, which is zeros before. A function of
             two arguments returns the elements instead. Given as a function (cloudpickle sends it, so a function of
             the interactive session will do) or as text, "module:function". It may be called several times for the
-            same elements and by several processes at once: it must not depend on what it did before. Modules must be
+            same elements and by several processes at once: it must not depend on what it did before. It may read other
+            lazy arrays, which are then kept as long as this one. Modules must be
             importable where this process imports them from.
         writeback: called as ``writeback(start, end, elements)`` with changed elements before their memory is given
             back, and by ``flush``. The array is then mutable.
@@ -123,10 +124,14 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
     if description is None:
         name = populate if isinstance(populate, str) else getattr(populate, "__qualname__", type(populate).__name__)
         description = f"a lazy array by {name}"
-    depth = getattr(populate, "runner_depth", 0)
-    return make(dtype, shape, "program", {}, payload=runner.payload(dtype, math.prod(shape), populate, writeback),
-                command=runner.command(depth), description=description, chunk=chunk, deadline=deadline,
-                mutable=mutable, write_back=writeback is not None, private=writable == "private")
+    with watching() as reads:
+        payload = runner.payload(dtype, math.prod(shape), populate, writeback)
+    depth = max((depth_of(array) + 1 for array in reads), default=0)
+    made = make(dtype, shape, "program", {}, payload=payload, command=runner.command(depth), description=description,
+                chunk=chunk, deadline=deadline, mutable=mutable, write_back=writeback is not None,
+                private=writable == "private", **({"depth": depth} if depth else {}))
+    keep(made, reads)
+    return made
 
 
 def lazy_sequence(start: float, step: float = 1, *, size: Any, dtype: Any = None,

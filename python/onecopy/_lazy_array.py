@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
+import re
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -21,6 +25,40 @@ _plain = np.ndarray
 
 # Touches that no method of ours watches raise in the main thread, as soon as the interpreter gets there.
 _core.pager_note_failures()
+
+
+# What the functions of lazy arrays read has to live as long as the arrays do.
+_reads: weakref.WeakKeyDictionary[LazyMemory, list[Any]] = weakref.WeakKeyDictionary()
+
+
+class _Pickled(threading.local):
+    found: list[Any] | None = None
+
+
+_pickled = _Pickled()
+
+
+@contextlib.contextmanager
+def watching() -> Iterator[list[Any]]:
+    """The lazy arrays that are pickled meanwhile."""
+    before, _pickled.found = _pickled.found, []
+    try:
+        yield _pickled.found
+    finally:
+        _pickled.found = before
+
+
+def keep(array: LazyArray, reads: list[Any]) -> None:
+    memory = memory_of(array)
+    if memory is not None and reads:
+        _reads[memory] = reads
+
+
+def depth_of(array: LazyArray) -> int:
+    """How deep the function that fills it reads other lazy arrays."""
+    memory = memory_of(array)
+    found = re.search(rb'depth(?:=|": )(\d+)', memory.note or b"") if memory is not None else None
+    return int(found[1]) if found else 0
 
 
 class LazyCounters(NamedTuple):
@@ -180,10 +218,13 @@ class LazyArray(np.ndarray[Any, Any]):
             return guarded((self,), self.view(_plain).__reduce_ex__, protocol)
         from ._pickle import lazy_at
 
+        if _pickled.found is not None:
+            _pickled.found.append(self)
         address = self.__array_interface__["data"][0]
         strides = None if self.flags.c_contiguous else self.strides
         dtype: Any = self.dtype if self.dtype.names else self.dtype.str
-        return lazy_at, (memory.handle(), address - memory.address if self.size else 0, self.shape, dtype, strides)
+        return lazy_at, (memory.handle(), address - memory.address if self.size else 0, self.shape, dtype, strides,
+                         _reads.get(memory, []))
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
+from ._lazy_array import LazyArray
 from .errors import InvalidArgument
 
 PIECE = 1 << 20  # bytes of a result that are computed at once
+LONG = 65536     # elements from which on a slice is put off, too
+ELEMENTWISE = (np.where, np.round, np.isclose, np.nan_to_num)
+SUMMARIES = {name: name for name in ("sum", "mean", "var", "std", "min", "max", "any", "all", "median", "unique")}
+SUMMARIES |= {"amin": "min", "amax": "max"}
 
 
 class LazyExpression(NDArrayOperatorsMixin):
     """What ``lazily`` gives: an expression over arrays of one shape and scalars, with NumPy's rules for types.
 
-    Operators and NumPy's element-wise functions give further expressions. Slices and ``numpy.asarray`` compute what
-    they show; reductions go over all of it, a piece at a time: no more than a piece is in memory of this process.
+    Operators, NumPy's element-wise functions, ``numpy.where``, ``numpy.concatenate``, ``astype`` and slices of more
+    than 65,536 elements give further expressions. Shorter slices and ``numpy.asarray`` compute what they show;
+    reductions go over all of it, a piece at a time: no more than a piece is in memory of this process. Other functions
+    of NumPy compute all of it. ``lazy()`` makes a lazy array of it, whose chunks are computed once for all processes.
     It pickles as the handles of its arrays.
     """
 
-    def __init__(self, function: np.ufunc | None, inputs: tuple[Any, ...], shape: tuple[int, ...],
-                 dtype: np.dtype[Any]):
-        self._function, self._inputs = function, inputs
+    # One of: an array (no inputs); a function and its inputs; a name of a rule in `compute`, and its inputs.
+    def __init__(self, what: Any, inputs: tuple[Any, ...], shape: tuple[int, ...], dtype: np.dtype[Any]):
+        self._what, self._inputs = what, inputs
         self.shape, self.dtype = shape, dtype
 
     __hash__ = None  # type: ignore[assignment]
@@ -36,57 +44,91 @@ class LazyExpression(NDArrayOperatorsMixin):
     def ndim(self) -> int:
         return len(self.shape)
 
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("it has no dimensions")
         return self.shape[0]
 
+    # ------------------------------------------------------------------------------------------ making
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs or ufunc.nout != 1 or ufunc.signature is not None:
             raise InvalidArgument("compute lazily", f"numpy.{ufunc.__name__} can't be put off so",
                                   "Use element-wise functions and their results, or numpy.asarray of a slice")
-        shape: tuple[int, ...] | None = None
-        parts, samples = [], []
-        for one in inputs:
-            if np.ndim(one) == 0 and not isinstance(one, LazyExpression):
-                parts.append(one)
-                samples.append(one)
-                continue
-            part = one if isinstance(one, LazyExpression) else lazily(one)
-            if shape is not None and part.shape != shape:
-                raise InvalidArgument("compute lazily", f"shapes {shape} and {part.shape} differ", "Give one shape")
-            shape = part.shape
-            parts.append(part)
-            samples.append(np.empty(0, part.dtype))
-        # NumPy itself says of which type the result is, also for Python's own scalars.
-        dtype = ufunc(*samples).dtype
-        assert shape is not None
-        return LazyExpression(ufunc, tuple(parts), shape, dtype)
+        return _elementwise(ufunc, inputs)
 
-    def compute(self, start: int, stop: int) -> NDArray[Any]:
-        """Elements start to stop - 1, in C order over all dimensions."""
-        if self._function is None:
-            flat = self._inputs[0]
-            return np.asarray(flat[start:stop].copy())
-        parts = [one.compute(start, stop) if isinstance(one, LazyExpression) else one for one in self._inputs]
-        return np.asarray(self._function(*parts))
+    def __array_function__(self, func: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> Any:
+        if func in ELEMENTWISE and not kwargs:
+            return _elementwise(func, args)
+        if func is np.concatenate and len(args) == 1 and not kwargs:
+            return _concatenated([lazily(one) for one in args[0]])
+        if func is np.flip and len(args) == 1 and not kwargs and self.ndim == 1:
+            return self[::-1]
+        if func is np.quantile and len(args) == 2 and not kwargs:
+            return self.quantile(args[1])
+        name = func.__name__
+        if name in ("shape", "ndim", "size") and len(args) == 1:
+            return getattr(self, name)
+        if name in SUMMARIES and len(args) == 1 and not kwargs:
+            return getattr(self, SUMMARIES[name])()
+        return func(*map(_computed, args), **{key: _computed(value) for key, value in kwargs.items()})
 
-    def pieces(self) -> Any:
-        """All elements in order, as arrays of about a megabyte."""
-        step = max(1, PIECE // max(1, self.dtype.itemsize))
-        for start in range(0, self.size, step):
-            yield self.compute(start, min(start + step, self.size))
+    def astype(self, dtype: Any) -> LazyExpression:
+        """The elements as another type, as NumPy casts them."""
+        return LazyExpression("cast", (self,), self.shape, np.dtype(dtype))
 
     def __getitem__(self, key: Any) -> Any:
         if self.ndim != 1:
             raise InvalidArgument("compute lazily", "only one dimension can be indexed", "Index the arrays before")
         if isinstance(key, slice):
-            start, stop, step = key.indices(self.size)
-            if step != 1:
-                raise InvalidArgument("compute lazily", f"a step of {step}", "Index the arrays before")
-            return self.compute(start, max(start, stop))
-        at = range(self.size)[key]
-        return self.compute(at, at + 1)[0]
+            at = range(self.size)[key]
+            part = LazyExpression("slice", (self, at), (len(at),), self.dtype)
+            return part if len(at) > LONG else part.compute(0, len(at))
+        at_one = range(self.size)[key]
+        return self.compute(at_one, at_one + 1)[0]
+
+    def lazy(self, **options: Any) -> LazyArray:
+        """A lazy array of it: each chunk is computed when it is touched, once for all processes, and given back when
+        memory is needed. Options: ``chunk``, ``deadline``, ``description`` as for ``onecopy.lazy``."""
+        from ._lazy import lazy
+
+        options.setdefault("description", f"the expression {self!r}")
+        return lazy(self.dtype, self.shape, _Filler(self), **options)
+
+    # ------------------------------------------------------------------------------------------ computing
+
+    def compute(self, start: int, stop: int) -> NDArray[Any]:
+        """Elements start to stop - 1, in C order over all dimensions."""
+        if self._what is None:
+            flat = self._inputs[0]
+            return np.asarray(flat[start:stop].copy())
+        if self._what == "cast":
+            return self._inputs[0].compute(start, stop).astype(self.dtype)  # type: ignore[no-any-return]
+        if self._what == "slice":
+            return _slice(self._inputs[0], self._inputs[1][start:stop])
+        if self._what == "join":
+            return self._joined(start, stop)
+        parts = [one.compute(start, stop) if isinstance(one, LazyExpression) else one for one in self._inputs]
+        return np.asarray(self._what(*parts))
+
+    def _joined(self, start: int, stop: int) -> NDArray[Any]:
+        out, before = np.empty(stop - start, self.dtype), 0
+        for part in self._inputs:
+            first, last = max(start - before, 0), min(stop - before, part.size)
+            if first < last:
+                out[first + before - start : last + before - start] = part.compute(first, last)
+            before += part.size
+        return out
+
+    def pieces(self) -> Iterator[NDArray[Any]]:
+        """All elements in order, as arrays of about a megabyte."""
+        step = max(1, PIECE // max(1, self.dtype.itemsize))
+        for start in range(0, self.size, step):
+            yield self.compute(start, min(start + step, self.size))
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
         out = np.empty(self.size, self.dtype)
@@ -96,6 +138,11 @@ class LazyExpression(NDArrayOperatorsMixin):
             at += len(piece)
         out = out.reshape(self.shape)
         return out if dtype is None else out.astype(dtype)
+
+    def tolist(self) -> Any:
+        return np.asarray(self).tolist()
+
+    # ------------------------------------------------------------------------------------------ summaries
 
     def sum(self) -> Any:
         """As numpy.sum; floats are added up in pieces, so the last digits may differ."""
@@ -109,6 +156,21 @@ class LazyExpression(NDArrayOperatorsMixin):
         wide: Any = np.float64 if kind.kind == "f" else np.complex128
         return kind.type(np.array([piece.sum(dtype=wide) for piece in self.pieces()]).sum() / self.size)
 
+    def var(self) -> Any:
+        """As numpy.var, in one pass: pieces are merged by their means."""
+        count, mean, squares = 0, 0.0, 0.0
+        for piece in self.pieces():
+            wide = piece.astype("f8")
+            own = wide.mean()
+            total = count + len(wide)
+            squares += ((wide - own) ** 2).sum() + (own - mean) ** 2 * count * len(wide) / total
+            mean += (own - mean) * len(wide) / total
+            count = total
+        return np.float64(squares / count) if count else np.empty(0, "f8").var()
+
+    def std(self) -> Any:
+        return np.sqrt(self.var())
+
     def min(self) -> Any:
         return np.array([piece.min() for piece in self.pieces()], self.dtype).min()
 
@@ -121,14 +183,99 @@ class LazyExpression(NDArrayOperatorsMixin):
     def all(self) -> bool:
         return all(bool(piece.all()) for piece in self.pieces())
 
+    def unique(self) -> NDArray[Any]:
+        """The different values, sorted, as numpy.unique."""
+        return self.value_counts()[0]
+
+    def value_counts(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The different values, sorted, and how often each is there: what numpy.unique(return_counts=True) gives."""
+        values, counts = np.empty(0, self.dtype), np.empty(0, "i8")
+        for piece in self.pieces():
+            more, often = np.unique(piece, return_counts=True)
+            both, where = np.unique(np.concatenate([values, more]), return_inverse=True)
+            total = np.zeros(len(both), "i8")
+            np.add.at(total, where, np.concatenate([counts, often]))
+            values, counts = both, total
+        return values, counts
+
+    def quantile(self, q: Any) -> Any:
+        """As numpy.quantile, exact; reads all of it several times, and keeps little."""
+        from ._lazy_ranks import quantile
+
+        return quantile(self, q)
+
+    def median(self) -> Any:
+        return self.quantile(0.5)
+
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError("the truth of an array of several elements is ambiguous. Use any() or all()")
         return bool(self.compute(0, 1)[0])
 
     def __repr__(self) -> str:
-        name = "array" if self._function is None else self._function.__name__
+        name = "array" if self._what is None else getattr(self._what, "__name__", self._what)
         return f"LazyExpression({name}, shape={self.shape}, dtype={self.dtype})"
+
+
+class _Filler:
+    """An expression as a populate function."""
+
+    def __init__(self, expression: LazyExpression) -> None:
+        self.expression = expression
+        self.__qualname__ = repr(expression)
+
+    def __call__(self, start: int, end: int) -> NDArray[Any]:
+        with np.errstate(all="ignore"):  # nobody would see the warnings
+            return self.expression.compute(start, end)
+
+
+def _computed(argument: Any) -> Any:
+    """An argument of a function that needs whole arrays."""
+    if isinstance(argument, LazyExpression):
+        return np.asarray(argument)
+    return type(argument)(map(_computed, argument)) if type(argument) in (list, tuple) else argument
+
+
+def _elementwise(function: Callable[..., Any], inputs: tuple[Any, ...]) -> LazyExpression:
+    shape: tuple[int, ...] | None = None
+    parts: list[Any] = []
+    samples: list[Any] = []
+    for one in inputs:
+        if not isinstance(one, LazyExpression) and np.ndim(one) == 0:
+            parts.append(one)
+            samples.append(one)
+            continue
+        part = one if isinstance(one, LazyExpression) else lazily(one)
+        if shape is not None and part.shape != shape:
+            raise InvalidArgument("compute lazily", f"shapes {shape} and {part.shape} differ", "Give one shape")
+        shape = part.shape
+        parts.append(part)
+        samples.append(np.empty(0, part.dtype))
+    # NumPy itself says of which type the result is, also for Python's own scalars.
+    dtype = np.asarray(function(*samples)).dtype
+    assert shape is not None
+    return LazyExpression(function, tuple(parts), shape, dtype)
+
+
+def _concatenated(parts: list[LazyExpression]) -> LazyExpression:
+    if any(part.ndim != 1 for part in parts):
+        raise InvalidArgument("compute lazily", "only arrays of one dimension can be joined", "Join the arrays before")
+    dtype = np.concatenate([np.empty(0, part.dtype) for part in parts]).dtype
+    return LazyExpression("join", tuple(parts), (sum(part.size for part in parts),), dtype)
+
+
+def _slice(of: LazyExpression, at: range) -> NDArray[Any]:
+    """Elements at these places. Of an array those far apart are picked, of an expression computed one by one."""
+    if len(at) == 0:
+        return np.empty(0, of.dtype)
+    low, high = min(at[0], at[-1]), max(at[0], at[-1])
+    if of._what is None:
+        found = np.asarray(of._inputs[0][low : high + 1 : abs(at.step)].copy())
+    elif abs(at.step) <= 64:
+        found = of.compute(low, high + 1)[:: abs(at.step)]
+    else:
+        found = np.concatenate([of.compute(i, i + 1) for i in range(low, high + 1, abs(at.step))])
+    return found if at.step > 0 else found[::-1]
 
 
 def lazily(array: Any) -> LazyExpression:

@@ -31,15 +31,18 @@ def array_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strid
         return MissingArray(reason, handle, tuple(shape), dtype, offset, strides)
 
 
-def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None) -> Any:
-    """A lazy array, or a part of one, at `offset` of its memory."""
+def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None,
+            reads: Any = ()) -> Any:
+    """A lazy array, or a part of one, at `offset` of its memory. `reads`: what its function reads, to be kept."""
     from . import _lazy_array
 
     dtype = np.dtype(dtype)
     try:
         memory = _core.attach_lazy(handle, False)
         check_within(memory.size, offset, shape, dtype, strides)
-        return _lazy_array.view_of(memory, offset, shape, dtype, strides)
+        array = _lazy_array.view_of(memory, offset, shape, dtype, strides)
+        _lazy_array.keep(array, list(reads))
+        return array
     except Error as reason:
         return MissingArray(reason, handle, tuple(shape), dtype, offset, strides)
 

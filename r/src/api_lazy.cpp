@@ -121,8 +121,10 @@ lazy_state lazy_state_for(const onecopy::lazy_vector& v) {
     s.record = static_cast<int>(record_bytes_in(v.note()));
     s.length /= s.record;
   }
-  const auto at = v.note().find("depth=");
-  if (at != std::string::npos) s.depth = std::atoi(v.note().c_str() + at + 6);
+  for (const char* label : {"depth=", "\"depth\": "}) {  // R's, and Python's
+    const auto at = v.note().find(label);
+    if (at != std::string::npos) s.depth = std::atoi(v.note().c_str() + at + std::strlen(label));
+  }
   return s;
 }
 
