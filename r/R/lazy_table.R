@@ -68,6 +68,13 @@ lazy_frame <- function(columns, rows, frame) {
   structure(columns, row.names = .set_row_names(rows), class = "data.frame")
 }
 
+# data.frame(), aggregate() and their kin ask for it.
+#' @exportS3Method
+as.data.frame.lazyVector <- function(x, ..., nm = deparse1(substitute(x))) {
+  if (!is.null(dim(x))) return(as.data.frame(array(as.vector(x), dim(x)), ...))
+  as.data.frame.vector(x, ..., nm = nm)
+}
+
 lazy_progress <- function(progress, total, what) {
   if (is.function(progress)) return(function(done) progress(done, total))
   if (!isTRUE(progress) || total <= 0) return(function(done) NULL)
