@@ -15,6 +15,7 @@
 #include <ctime>
 #include <map>
 
+#include "base/arithmetic.hpp"
 #include "base/hash.hpp"
 #include "os/file.hpp"
 
@@ -99,6 +100,27 @@ std::uint64_t left_in_control_group() {
   }
 }
 
+// The locks on each of the files. True if the list came in several pieces, for which see below.
+bool read_lock_list(std::map<file_identity, std::size_t>& counts) {
+  for (auto& [file, count] : counts) count = 0;
+  if (counts.empty()) return false;
+  auto text = read_whole("/proc/locks", std::size_t{1} << 28);
+  if (!text) return false;
+  for (std::size_t line = 0; line < text->size();) {
+    std::size_t end = text->find('\n', line);
+    if (end == std::string::npos) end = text->size();
+    // 12: FLOCK  ADVISORY  READ 4711 00:1b:56 0 EOF      a "->" before FLOCK marks somebody who waits for a lock
+    const std::string row(text->data() + line, end - line);
+    unsigned high = 0, low = 0;
+    std::uint64_t inode = 0;
+    if (std::sscanf(row.c_str(), "%*[0-9:] FLOCK %*s %*s %*s %x:%x:%" SCNu64, &high, &low, &inode) == 3)
+      if (const auto at = counts.find({makedev(high, low), inode}); at != counts.end()) ++at->second;
+    line = end + 1;
+  }
+  // The kernel's buffer is one page, of which the last line may not have used all.
+  return text->size() + 128 > page_size;
+}
+
 }  // namespace
 
 std::uint64_t available_memory() {
@@ -124,37 +146,24 @@ std::uint64_t descriptor_limit() {
 
 std::size_t count_locks(std::uint64_t device, std::uint64_t inode) {
   const file_identity one{device, inode};
-  // The kernel gives the list page by page, by position: locks that come or go meanwhile, of any process, make it show
-  // others twice or not at all. Two readings that agree were most likely undisturbed.
-  std::size_t count = count_locks(std::span(&one, 1)).front();
-  for (int again = 0; again < 4; ++again) {
-    const std::size_t next = count_locks(std::span(&one, 1)).front();
-    if (next == count) break;
-    count = next;
-  }
-  return count;
+  return count_locks(std::span(&one, 1)).front();
 }
 
 std::vector<std::size_t> count_locks(std::span<const file_identity> files) {
-  std::vector<std::size_t> counts(files.size(), 0);
-  if (files.empty()) return counts;
-  std::map<file_identity, std::size_t> found;
-  for (const auto& file : files) found[file] = 0;
-  auto text = read_whole("/proc/locks", std::size_t{1} << 28);
-  if (!text) return counts;
-  for (std::size_t line = 0; line < text->size();) {
-    std::size_t end = text->find('\n', line);
-    if (end == std::string::npos) end = text->size();
-    // 12: FLOCK  ADVISORY  READ 4711 00:1b:56 0 EOF      a "->" before FLOCK marks somebody who waits for a lock
-    const std::string row(text->data() + line, end - line);
-    unsigned high = 0, low = 0;
-    std::uint64_t inode = 0;
-    if (std::sscanf(row.c_str(), "%*[0-9:] FLOCK %*s %*s %*s %x:%x:%" SCNu64, &high, &low, &inode) == 3)
-      if (const auto at = found.find({makedev(high, low), inode}); at != found.end()) ++at->second;
-    line = end + 1;
+  std::map<file_identity, std::size_t> counts;
+  for (const auto& file : files) counts[file] = 0;
+  // The kernel gives the list page by page, by position: locks that come or go meanwhile, of any process, make it show
+  // others twice or not at all. Two readings that agree were most likely undisturbed.
+  bool in_pieces = read_lock_list(counts);
+  for (int again = 0; in_pieces && again < 4; ++again) {
+    const auto before = counts;
+    in_pieces = read_lock_list(counts);
+    if (counts == before) break;
   }
-  for (std::size_t i = 0; i < files.size(); ++i) counts[i] = found[files[i]];
-  return counts;
+  std::vector<std::size_t> in_order;
+  in_order.reserve(files.size());
+  for (const auto& file : files) in_order.push_back(counts[file]);
+  return in_order;
 }
 
 }  // namespace onecopy::os
