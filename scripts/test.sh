@@ -30,8 +30,12 @@ mkdir -p "$logs"
 results=$(mktemp -d)
 running=()
 stop_all() {
-  local pid
-  for pid in ${running[@]+"${running[@]}"}; do kill -- "-$pid" 2>/dev/null || true; done
+  local pid child
+  for pid in ${running[@]+"${running[@]}"}; do
+    # timeout makes a group of its own, and passes on what it gets.
+    for child in $(ps -o pid= --ppid "$pid"); do kill "$child" 2>/dev/null || true; done
+    kill -- "-$pid" 2>/dev/null || true
+  done
   rm -rf "$results"
 }
 trap stop_all EXIT
