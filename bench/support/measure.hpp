@@ -148,6 +148,15 @@ inline void write(const char* part, const row& what, const samples& taken) {
   std::ofstream(file, std::ios::app) << line << '\n';
 }
 
+// A row that says why there are no figures.
+inline void not_run(const char* part, const row& what, const std::string& why) {
+  const std::string line = "{\"part\":" + detail::quoted(part) + ",\"id\":" + detail::quoted(what.id) + ",\"what\":" +
+                           detail::quoted(what.what) + ",\"not_run\":" + detail::quoted(why) + "}";
+  const char* file = std::getenv("ONECOPY_BENCH_ROWS");
+  if (file == nullptr) std::cout << line << std::endl;
+  else std::ofstream(file, std::ios::app) << line << '\n';
+}
+
 // Runs `child` in a forked process that lives until the returned object ends; what `child` writes to the descriptor it
 // is given is text() here. For objects that must be held by somebody else, or they would be found in our own process.
 class other_process {

@@ -1,93 +1,28 @@
 // Objects over a channel, beside empty messages on the same socket, and beside the bare system calls.
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <cstring>
+#include <functional>
 
 #include "onecopy/onecopy.hpp"
 #include "support/measure.hpp"
+#include "transport/echo.hpp"
 
 namespace {
 
 using namespace onecopy;
-
-value doubles(std::size_t bytes, backing where) {
-  const std::vector<double> data(bytes / sizeof(double), 1.5);
-  return share(std::span<const double>(data), {.where = where}).node();
-}
-
-// A process at the other end that sends back what it gets, after reading one element.
-class echo {
- public:
-  echo() {
-    auto [here, there] = channel::pair();
-    const int descriptor = there.release();
-    child_ = fork();
-    if (child_ == 0) {
-      here.close();
-      run(descriptor);
-      _exit(0);
-    }
-    close(descriptor);
-    here_ = std::move(here);
-    // The greetings are exchanged, so that the first object goes the way all others do.
-    here_.send("");
-    (void)here_.receive();
-  }
-  ~echo() {
-    here_.close();
-    waitpid(child_, nullptr, 0);
-  }
-  channel& end() { return here_; }
-
- private:
-  static void run(int descriptor) {
-    try {
-      channel parent(descriptor);
-      double sum = 0;
-      for (;;) {
-        const message m = parent.receive();
-        if (m.size() > 0) {
-          sum += m.object().as<double>()[m.object().size() - 1];
-          parent.send(m.object());
-        } else {
-          parent.send("");
-        }
-        bench::keep(&sum);
-      }
-    } catch (const error&) {  // the parent has closed
-    }
-  }
-  channel here_;
-  pid_t child_ = -1;
-};
-
-std::string text_of(std::size_t bytes) {
-  if (bytes >= 1u << 30) return std::to_string(bytes >> 30) + " GB";
-  if (bytes >= 1u << 20) return std::to_string(bytes >> 20) + " MB";
-  return std::to_string(bytes >> 10) + " KB";
-}
+using bench::doubles;
+using bench::echo;
+using bench::text_of;
 
 void round_trips(echo& other, std::size_t bytes, backing where) {
   const value object = doubles(bytes, where);
   const int trips = bench::sized(500, 5);
-  const double each = 1e6 / trips;
-  const auto ours = [&] {
-    return each * bench::time_of([&] {
-      for (int i = 0; i < trips; ++i) {
-        other.end().send(object);
-        bench::keep(other.end().receive().object().data());
-      }
-    });
-  };
-  const auto empty = [&] {
-    return each * bench::time_of([&] {
-      for (int i = 0; i < trips; ++i) {
-        other.end().send("");
-        (void)other.end().receive();
-      }
-    });
-  };
+  const auto ours = [&] { return bench::trip(other, object, trips); };
+  const auto empty = [&] { return bench::trip(other, value(), trips); };
   const std::string kind = where == backing::store ? "by handle" : "by descriptor";
   const std::string id = where == backing::store ? "round-trip-handle-" : "round-trip-descriptor-";
   bench::write("transport",
@@ -203,6 +138,129 @@ void many() {
   close(number), close(raw[0]), close(raw[1]);
 }
 
+int sealed_page() {
+  static const std::vector<char> page(4096, 'x');
+  const int number = memfd_create("x", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (write(number, page.data(), page.size()) != 4096) std::abort();
+  if (fcntl(number, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0) std::abort();
+  return number;
+}
+
+// The same with the making of each: from an array of this program to a mapping at the other end.
+void made_and_sent() {
+  auto [a, b] = channel::pair({.inline_limit = 0});
+  const int count = bench::sized(250, 10);
+  const auto ours = [&, &a = a, &b = b] {
+    return count / bench::time_of([&] {
+      std::vector<value> objects;
+      for (int i = 0; i < count; ++i) objects.push_back(doubles(4096, backing::memfd));
+      a.send(objects);
+      objects.clear();
+      bench::keep(b.receive().objects().data());
+    });
+  };
+  int raw[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, raw) != 0) std::abort();
+  const auto baseline = [&] {
+    return count / bench::time_of([&] {
+      for (int i = 0; i < count; ++i) {
+        const int number = sealed_page();
+        raw_send(raw[0], number);
+        close(number);
+        const int got = raw_receive(raw[1]);
+        void* address = mmap(nullptr, 4096, PROT_READ, MAP_SHARED, got, 0);
+        close(got);
+        bench::keep(address);
+        munmap(address, 4096);
+      }
+    });
+  };
+  bench::write("transport", {"descriptors-made", "objects of 4 KB made, sent by descriptor, received, mapped", "1/s",
+                             "memfd_create, write, seal, sendmsg, recvmsg, mmap, munmap for each; unchecked"},
+               bench::interleaved(15, ours, baseline));
+  close(raw[0]), close(raw[1]);
+}
+
+// A process with RLIMIT_NOFILE 1,024 receives objects and holds all of them; answers with the seconds it took.
+double held_by_child(const std::function<void(int)>& send_all, const std::function<void(int)>& receive_all) {
+  int ends[2], answer[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0 || pipe(answer) != 0) std::abort();
+  const pid_t child = fork();
+  if (child == 0) {
+    close(ends[0]);
+    const rlimit limit{1024, 1024};
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) _exit(1);
+    const double seconds = bench::time_of([&] { receive_all(ends[1]); });
+    _exit(write(answer[1], &seconds, sizeof seconds) == sizeof seconds ? 0 : 1);
+  }
+  close(ends[1]);
+  send_all(ends[0]);
+  double seconds = 0;
+  if (read(answer[0], &seconds, sizeof seconds) != sizeof seconds) std::abort();
+  waitpid(child, nullptr, 0);
+  close(answer[0]), close(answer[1]);
+  return seconds;
+}
+
+void hold_many() {
+  const int count = bench::sized(60'000, 300);
+  const auto ours = [count] {
+    return held_by_child(
+        [count](int socket) {
+          channel c(socket, {.inline_limit = 0});
+          std::vector<value> some;
+          for (int i = 0; i < count; ++i) {
+            some.push_back(doubles(80, backing::memfd));
+            if (some.size() < 250 && i + 1 < count) continue;
+            c.send(some);
+            some.clear();
+          }
+          (void)c.receive();  // until all is received
+        },
+        [count](int socket) {
+          channel c(socket, {.inline_limit = 0});
+          std::vector<value> held;
+          double sum = 0;
+          while (held.size() < static_cast<std::size_t>(count)) {
+            const message m = c.receive();
+            held.insert(held.end(), m.objects().begin(), m.objects().end());
+          }
+          for (const auto& each : held) sum += each.as<double>()[9];
+          if (sum != 1.5 * count) _exit(2);
+          c.send("");
+        });
+  };
+  const auto baseline = [count] {
+    return held_by_child(
+        [count](int socket) {
+          for (int i = 0; i < count; ++i) {
+            const int number = sealed_page();
+            raw_send(socket, number);
+            close(number);
+          }
+          char end;
+          if (read(socket, &end, 1) < 0) std::abort();
+          close(socket);
+        },
+        [count](int socket) {
+          std::vector<const char*> held;
+          int sum = 0;
+          for (int i = 0; i < count; ++i) {
+            const int got = raw_receive(socket);
+            held.push_back(static_cast<const char*>(mmap(nullptr, 4096, PROT_READ, MAP_SHARED, got, 0)));
+            close(got);
+          }
+          for (const char* each : held) sum += *each;
+          if (sum != 'x' * count) _exit(2);
+        });
+  };
+  bench::write("transport",
+               {"hold-many", std::to_string(count) + " objects made, received by descriptor, held and read by a "
+                             "process with RLIMIT_NOFILE 1,024", "s",
+                "memfd_create, write, seal, sendmsg, recvmsg, mmap, close for each; unchecked"},
+               bench::interleaved(3, ours, baseline));
+}
+
 }  // namespace
 
 int main() {
@@ -214,4 +272,6 @@ int main() {
   }
   hand_over();
   many();
+  made_and_sent();
+  hold_many();
 }
