@@ -13,7 +13,7 @@ named_race=BusGuard.ManyThreadsMayHitOneFile
 forked_amid_threads=Fork.AmidThreadsThatShareAndDrop
 # These run out of memory, addresses or descriptors on purpose, and a sanitizer needs those itself (so process_limits is
 # not in the list either).
-about_limits='Publish.MoreThanTheMemory*'
+about_limits='Publish.MoreThanTheMemory*:HostilePeer.AMessageOfMoreObjects*'
 
 build() {  # build PRESET TARGET...
   local preset=$1
