@@ -6,13 +6,16 @@ import dataclasses
 import math
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from . import _core
 from ._lazy_array import LazyArray, LazyCounters, array_over, core_form, depth_of, keep, note_text, watching
 from .errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from ._lazy_strings import LazyStrings
 
 DEFAULT_CHUNK = 64 * 1024
 
@@ -71,9 +74,16 @@ def make(dtype: np.dtype[Any], shape: tuple[int, ...], kind: str, fields: dict[s
     return array_over(memory)
 
 
+@overload
+def lazy(dtype: type[str], shape: Any, populate: Any, *, chunk: int = DEFAULT_CHUNK, deadline: float = 30.0,
+         description: str | None = None, width: int = 60) -> LazyStrings: ...
+@overload
 def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutable: bool = False,
          writable: str | None = None, chunk: int = DEFAULT_CHUNK, deadline: float = 30.0,
-         description: str | None = None) -> LazyArray:
+         description: str | None = None) -> LazyArray: ...
+def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutable: bool = False,
+         writable: str | None = None, chunk: int = DEFAULT_CHUNK, deadline: float = 30.0,
+         description: str | None = None, width: int = 60) -> LazyArray | LazyStrings:
     """An array whose elements a function makes when they are touched.
 
     The function runs in another process, which the pager starts. Chunks are made once for all processes, and given
@@ -87,7 +97,8 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
         x[:1000].sum()
 
     Args:
-        dtype: of any fixed size: numbers, times, "S8", "U8", structured.
+        dtype: of any fixed size: numbers, times, "S8", "U8", structured; or str: then populate(start, end) returns
+            texts, and None for missing ones, and what is made is a ``LazyStrings`` of one dimension (pyarrow).
         shape: a length or a tuple.
         populate: called as ``populate(start, end, out)`` for elements start to end - 1 in C order, counted from 0 over
             all dimensions; writes into the array ``out`` of end - start elements, which is zeros before. A function of
@@ -106,6 +117,7 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
         deadline: seconds that filling a chunk may take; then the process that runs the function is ended, and the
             touch raises Timeout.
         description: for error messages; else the function's name.
+        width: for str: bytes of the longest text, in UTF-8.
 
     Raises:
         InvalidArgument: an argument makes no sense, or the function can't be sent to another process. Unsupported: this
@@ -115,7 +127,17 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
     """
     from . import _lazy_runner as runner
 
-    dtype, shape = _dtype(dtype), _shape(shape)
+    shape, texts = _shape(shape), dtype is str
+    dtype = str if texts else _dtype(dtype)
+    if texts:
+        from ._lazy_strings import LazyStrings, TextFill, storage_dtype
+
+        if len(shape) != 1 or writeback is not None or mutable or writable:
+            raise InvalidArgument("make lazy strings", "they have one dimension and can't be written to")
+        if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or not 0 < width <= 2**26:
+            raise InvalidArgument("make lazy strings", f"width is {width!r}", "It is a number of bytes up to 2**26")
+        description = description or f"lazy strings by {getattr(populate, '__qualname__', populate)}"
+        dtype = storage_dtype(int(width))
     if writable not in (None, "private"):
         raise InvalidArgument("make a lazy array", f"writable={writable!r} is not known",
                               'Use "private", or mutable=True for writes that all see')
@@ -125,13 +147,15 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
         name = populate if isinstance(populate, str) else getattr(populate, "__qualname__", type(populate).__name__)
         description = f"a lazy array by {name}"
     with watching() as reads:
+        if texts:
+            populate = TextFill(runner.dump(populate, "populate"))
         payload = runner.payload(dtype, math.prod(shape), populate, writeback)
     depth = max((depth_of(array) + 1 for array in reads), default=0)
     made = make(dtype, shape, "program", {}, payload=payload, command=runner.command(depth), description=description,
                 chunk=chunk, deadline=deadline, mutable=mutable, write_back=writeback is not None,
-                private=writable == "private", **({"depth": depth} if depth else {}))
+                private=writable == "private", strings=texts, **({"depth": depth} if depth else {}))
     keep(made, reads)
-    return made
+    return LazyStrings(made) if texts else made
 
 
 def lazy_sequence(start: float, step: float = 1, *, size: Any, dtype: Any = None,

@@ -45,7 +45,8 @@ def store(array: Any, out: NDArray[Any]) -> None:
     offsets = np.frombuffer(offsets_buffer, "<i8", count + 1, array.offset * 8)
     sizes = np.diff(offsets)
     if count and sizes.max() > width:
-        raise ValueError(f"a string of {sizes.max()} bytes where {width} were the most: the source has changed")
+        raise ValueError(f"a string of {sizes.max()} bytes, and {width} are the most: the source has changed, "
+                         "or the width is too small")
     missing = np.asarray(array.is_null())
     out["size"] = np.where(missing, -1, sizes)
     if data is not None and offsets[-1] > offsets[0]:
@@ -65,6 +66,30 @@ def load(records: NDArray[Any]) -> Any:
     validity = None if not missing.any() else pa.py_buffer(np.packbits(~missing, bitorder="little"))
     return pa.LargeStringArray.from_buffers(len(records), pa.py_buffer(offsets), pa.py_buffer(data), validity,
                                             int(missing.sum()))
+
+
+class TextFill:
+    """A user's function that returns texts, as one that writes records."""
+
+    def __init__(self, function: bytes | str) -> None:
+        self.function = function
+        self._loaded: Any = None
+
+    def __call__(self, start: int, end: int, out: NDArray[Any]) -> None:
+        import pyarrow as pa
+
+        from ._lazy_runner import _load
+
+        if self._loaded is None:
+            self._loaded = _load(self.function)
+        texts = self._loaded(start, end)
+        if isinstance(texts, np.ndarray):
+            texts = texts.tolist()
+        if not isinstance(texts, (pa.Array, pa.ChunkedArray)):
+            texts = pa.array(texts, pa.large_string())
+        if len(texts) != end - start:
+            raise ValueError(f"the function returned {len(texts)} texts, not {end - start}")
+        store(texts, out)
 
 
 class LazyStrings:

@@ -243,3 +243,34 @@ def test_one_file_read_in_several_ways(tmp_path: Path) -> None:
         assert np.isnan(some["a"][0]) and some["a"][1] == 2 and bare["f0"].tolist() == ["a", "1", "2"]
         for x in (numbers["a"], texts["a"].storage, some["a"], bare["f0"].storage):
             x.release()
+
+
+def words(start: int, end: int) -> list[str | None]:
+    return [None if i % 7 == 0 else f"wörd {i}" for i in range(start, end)]
+
+
+def test_strings_by_a_function() -> None:
+    x = onecopy.lazy(str, 10_000_000, words, width=20)
+    assert isinstance(x, onecopy.LazyStrings) and len(x) == 10_000_000
+    assert x[5_000_001] == "wörd 5000001" and x[7] is None and x.storage.counters.fills == 2
+    assert x[10:13].tolist() == ["wörd 10", "wörd 11", "wörd 12"]
+    assert pickle.loads(pickle.dumps(x))[8] == "wörd 8" and onecopy.attach(onecopy.handle(x))[9] == "wörd 9"
+    letters = onecopy.lazy(str, 5, lambda start, end: np.array(["a", "b", "c", "d", "e"])[start:end])
+    assert letters.tolist() == list("abcde")
+
+
+@pytest.mark.parametrize("function, says", [
+    (lambda start, end: ["x" * 100] * (end - start), "string of 100 bytes, and 60 are the most"),
+    (lambda start, end: ["x"], "returned 1 texts, not 10"),
+    (lambda start, end: [1.5] * (end - start), "(?i)expected|convert"),
+    (lambda start, end: None, "(?i)none|iterable|sequence"),
+])  # fmt: skip
+def test_strings_by_a_function_that_does_the_wrong_thing(function: Any, says: str) -> None:
+    with pytest.raises(onecopy.SystemFailure, match=says):
+        onecopy.lazy(str, 10, function)[3]
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"width": "a"}, {"shape": (2, 3)}, {"mutable": True}, {"populate": 5}])
+def test_strings_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    with pytest.raises(onecopy.InvalidArgument):
+        onecopy.lazy(**{"dtype": str, "shape": 10, "populate": words, **wrong})
