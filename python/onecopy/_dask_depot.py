@@ -8,6 +8,7 @@ security.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import mmap
 import os
@@ -65,6 +66,8 @@ class Home:
         return await getattr(self.pool(self.scheduler), "onecopy_" + what)(**about)
 
     async def end(self) -> None:
+        with contextlib.suppress(OSError, RuntimeError, TimeoutError):
+            await asyncio.wait_for(self.ask("close_depot", depot=self.address), 5)
         if self.listener is not None:
             self.listener.stop()
         await self.pool.close()
@@ -302,6 +305,14 @@ def join_all() -> Depot | None:
         for home in [home for home in list(found.homes.values()) if home.over()]:
             found.leave(home.owner)
     return found
+
+
+def leave(member: Any, owner: str) -> None:
+    """Ends serving for a worker or client; the next shared object that it meets makes it join again."""
+    _seen.discard(member)
+    found = existing_depot()
+    if found is not None:
+        found.leave(owner)
 
 
 def _may_be_elsewhere(address: str) -> bool:

@@ -50,6 +50,11 @@ class Directory:
     def leave(self, owner: str) -> None:
         """Forgets the depots of a worker or client, and the stores that nobody reads any more."""
         for depot in [d for d, o in self.owner_of.items() if o == owner]:
+            self.close(depot)
+
+    def close(self, depot: str) -> None:
+        """Forgets one depot."""
+        if depot in self.store_of:
             store = self.store_of.pop(depot)
             del self.owner_of[depot]
             self.depots_of[store].remove(depot)
@@ -171,7 +176,7 @@ class DirectoryPlugin(SchedulerPlugin):  # type: ignore[misc]
         self.waiting: dict[str, deque[asyncio.Future[None]]] = {}  # object -> who asked for it, the first in front
         scheduler.handlers.update(
             onecopy_join=self.join, onecopy_find=self.find, onecopy_has=self.has, onecopy_has_not=self.has_not,
-            onecopy_gave_up=self.gave_up, onecopy_state=self.state,
+            onecopy_gave_up=self.gave_up, onecopy_close_depot=self.close_depot, onecopy_state=self.state,
         )  # fmt: skip
 
     def remove_worker(self, scheduler: Any, worker: str, **kwargs: Any) -> None:
@@ -200,6 +205,11 @@ class DirectoryPlugin(SchedulerPlugin):  # type: ignore[misc]
     async def join(self, depot: str, store: str, owner: str) -> str:
         self.directory.join(depot, store, owner)
         self._wake(_UNKNOWN + store, 1 << 30)
+        return "OK"
+
+    async def close_depot(self, depot: str) -> str:
+        self.directory.close(depot)
+        self._notify()
         return "OK"
 
     async def find(self, identity: str, store: str, asking: str, without: list[str], any_load: bool) -> dict[str, Any]:

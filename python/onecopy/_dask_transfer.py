@@ -17,6 +17,7 @@ from .errors import Error, NotFound, Timeout, WrongHost
 from .sync import Lock
 
 _ASK = 30.0  # seconds for a question to the directory or to a depot
+_CONNECT = 5.0  # Dask tries again and again meanwhile, also where nobody listens any more
 _QUEUE = 30.0  # seconds to wait for a source that is not busy
 _JOIN = 15.0
 _TROUBLE = (OSError, Error, RuntimeError)  # RuntimeError: a pool of connections that was closed
@@ -176,7 +177,7 @@ class _Fetch:
 
     async def _depot_says(self, source: str | None = None, **message: Any) -> Any:
         pool, where = self.home.pool, source or self.source
-        comm = await pool.connect(where)
+        comm = await pool.connect(where, timeout=_CONNECT)
         try:
             await comm.write(message)
             reply = await comm.read()

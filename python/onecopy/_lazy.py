@@ -12,6 +12,7 @@ import numpy as np
 
 from . import _core
 from ._lazy_array import LazyArray, LazyCounters, array_over, core_form, depth_of, keep, note_text, watching
+from ._lazy_recipe import Recipe, remember
 from .errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def make(dtype: np.dtype[Any], shape: tuple[int, ...], kind: str, fields: dict[s
          command: list[str] | None = None, description: str = "", chunk: Any = DEFAULT_CHUNK, deadline: Any = 30.0,
          mutable: bool = False, write_back: bool = False, private: bool = False, **note: Any) -> LazyArray:
     """A lazy array of any source."""
+    from . import _lazy_runner as runner
+
     number, each, raw = core_form(dtype)
     count = math.prod(shape) * each
     if count * (1 if raw else dtype.itemsize) >= 2**62:
@@ -68,9 +71,12 @@ def make(dtype: np.dtype[Any], shape: tuple[int, ...], kind: str, fields: dict[s
         raise InvalidArgument(
             "make a lazy array", f"elements of {dtype.itemsize} bytes can't be written back: chunks would cut them",
             "Pad the dtype to a power of two")
-    memory = _core.make_lazy(number, count, kind, fields, command or [], payload, description, chunk,
-                             _deadline(deadline), mutable or write_back, write_back,
-                             note_text(dtype, shape, **note), private)
+    recipe = Recipe(number, count, kind, fields, bool(command), payload, description, chunk, _deadline(deadline),
+                    note_text(dtype, shape, **note))
+    memory = recipe.make(command or [], mutable or write_back, write_back, private)
+    # Functions that read other lazy arrays need those, and runners of their own.
+    if not (mutable or write_back or private) and (not command or command == runner.command()):
+        remember(memory, recipe)
     return array_over(memory)
 
 

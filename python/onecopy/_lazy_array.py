@@ -216,6 +216,7 @@ class LazyArray(np.ndarray[Any, Any]):
         memory = memory_of(self)
         if memory is None or memory.private_writes or pickling_by_value():
             return guarded((self,), self.view(_plain).__reduce_ex__, protocol)
+        from ._lazy_recipe import recipe_of
         from ._pickle import lazy_at
 
         if _pickled.found is not None:
@@ -223,8 +224,10 @@ class LazyArray(np.ndarray[Any, Any]):
         address = self.__array_interface__["data"][0]
         strides = None if self.flags.c_contiguous else self.strides
         dtype: Any = self.dtype if self.dtype.names else self.dtype.str
-        return lazy_at, (memory.handle(), address - memory.address if self.size else 0, self.shape, dtype, strides,
-                         _reads.get(memory, []))
+        offset = address - memory.address if self.size else 0
+        recipe = recipe_of(memory)
+        return lazy_at, (memory.handle(), offset, self.shape, dtype, strides, _reads.get(memory, []),
+                         *([] if recipe is None else [recipe]))
 
     def __reduce__(self) -> Any:
         return self.__reduce_ex__(2)

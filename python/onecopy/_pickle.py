@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from . import _core
 from ._array import check_within, view_of
 from ._containers import shared_form
 from ._core import Region
@@ -32,19 +31,21 @@ def array_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strid
 
 
 def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, strides: tuple[int, ...] | None,
-            reads: Any = ()) -> Any:
-    """A lazy array, or a part of one, at `offset` of its memory. `reads`: what its function reads, to be kept."""
+            reads: Any = (), recipe: Any = None) -> Any:
+    """A lazy array, or a part of one, at `offset` of its memory; on another host one of its own by the same recipe.
+    `reads`: what its function reads, to be kept."""
     from . import _lazy_array
+    from ._lazy_recipe import MissingLazy, attach_or_make
 
     dtype = np.dtype(dtype)
     try:
-        memory = _core.attach_lazy(handle, False)
+        memory = attach_or_make(handle, recipe)
         check_within(memory.size, offset, shape, dtype, strides)
         array = _lazy_array.view_of(memory, offset, shape, dtype, strides)
         _lazy_array.keep(array, list(reads))
         return array
     except Error as reason:
-        return MissingArray(reason, handle, tuple(shape), dtype, offset, strides)
+        return MissingLazy(reason, handle, tuple(shape), dtype, offset, strides, reads, recipe)
 
 
 def object_at(handle: str) -> Any:

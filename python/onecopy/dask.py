@@ -23,7 +23,10 @@ __all__ = ["WorkerPlugin", "dask_setup", "moved"]
 
 
 class WorkerPlugin(_Plugin):  # type: ignore[misc]
-    """Joins a worker in the exchange of objects between hosts as soon as it starts."""
+    """Joins a worker in the exchange of objects between hosts as soon as it starts, and stops serving when removed.
+
+    A worker without it joins when it meets its first shared object.
+    """
 
     name = "onecopy"
     idempotent = True
@@ -32,9 +35,7 @@ class WorkerPlugin(_Plugin):  # type: ignore[misc]
         _dask_depot.join_all()
 
     def teardown(self, worker: Any) -> None:
-        depot = _dask_depot.existing_depot()
-        if depot is not None:
-            depot.leave(worker.contact_address or worker.address)
+        _dask_depot.leave(worker, worker.contact_address or worker.address)
 
 
 def dask_setup(worker: Any) -> None:

@@ -170,6 +170,22 @@ print(sum(len(f) for f in serialize(x, context={})[1]))
     ]
 
 
+def test_dask_arrays_and_frames_have_shared_partitions(client):
+    import dask.array as da
+    import dask.dataframe as dd
+
+    shared = onecopy.share(np.arange(200_000.0))
+    whole = da.from_array(shared, chunks=50_000)
+    assert whole.sum().compute() == shared.sum()
+    kept = whole.map_blocks(lambda block: onecopy.share(block * 2)).persist()
+    assert (kept + 1).sum().compute() == 2 * shared.sum() + shared.size
+    held = client.run(lambda dask_worker: [onecopy.is_shared(block) for block in dask_worker.data.values()])
+    assert sum(map(len, held.values())) == 4 and all(map(all, held.values()))
+    frame = onecopy.share(pd.DataFrame({"n": np.arange(10_000), "s": ["x", "y"] * 5_000}))
+    parts = dd.from_pandas(frame, npartitions=4).map_partitions(onecopy.share).persist()
+    assert parts.groupby("s").n.sum().compute().to_dict() == frame.groupby("s").n.sum().to_dict()
+
+
 def test_a_gone_object_is_an_error_of_the_task_not_of_the_worker(client):
     text = onecopy.handle(onecopy.share(np.arange(10_000.0)), lease=0)
     with pytest.raises(onecopy.NotFound):

@@ -86,6 +86,13 @@ def test_workers_that_leave_take_their_entries_along():
     known.leave("w1.1")
 
 
+def test_a_depot_that_closes_is_not_named_again():
+    known = cluster(2, depots=2)
+    known.close("d0.0")
+    known.close("d0.0")
+    assert known.source("x", "s0", "d1.0", [], 0.0)[0] == "d0.1"
+
+
 def test_fetches_nobody_reports_on_do_not_block_for_ever():
     known = cluster(4)
     known.source("x", "s0", "d1.0", [], 0.0)

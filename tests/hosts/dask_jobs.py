@@ -47,8 +47,8 @@ def broadcast(client: Any, megabytes: float, shared: bool = True, direct: bool =
     import onecopy
 
     data = numbers(megabytes)
-    x = onecopy.share(data) if shared else data
     began = time.monotonic()
+    x = onecopy.share(data) if shared else data
     future = client.scatter(x, broadcast=True, direct=direct)
     scattered = time.monotonic() - began
     workers = list(client.scheduler_info(n_workers=-1)["workers"])
@@ -204,6 +204,45 @@ def chain(client: Any, megabytes: float, first: str, then: str, made_on: str) ->
         if (where, is_shared) != (host, True) or abs(value - total) > 1e-6:
             wrong.append([host, where, is_shared, value])
     return {"wrong": wrong}
+
+
+def lazy_file(client: Any, path: str) -> Any:
+    """A lazy array over a file that all hosts have: each worker's handle, and what it sums to."""
+    import onecopy
+
+    x = onecopy.lazy_binary(path, "f8")
+
+    def task() -> Any:
+        return os.environ["ONECOPY_HOST"], onecopy.handle(x), float(x.sum()), x
+
+    workers = list(client.scheduler_info(n_workers=-1)["workers"])
+    futures = [client.submit(task, workers=[w], pure=False) for w in workers]
+    used = [
+        client.submit(lambda got: got[:3], f, workers=[w], pure=False) for f, w in zip(futures, workers, strict=True)
+    ]
+    return client.gather(used)
+
+
+def plugin(client: Any) -> Any:
+    """How many depots there are once the plugin is registered, and then without it."""
+    import onecopy.dask
+
+    client.register_plugin(onecopy.dask.WorkerPlugin())
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            count = sum(map(len, client.run_on_scheduler(known).values()))
+        except KeyError:
+            count = 0
+        if count >= len(client.scheduler_info(n_workers=-1)["workers"]):
+            break
+        time.sleep(0.1)
+    client.unregister_worker_plugin("onecopy")
+    return count
+
+
+def known(dask_scheduler: Any) -> dict[str, list[str]]:
+    return dict(dask_scheduler.plugins["onecopy-directory"].directory.depots_of)
 
 
 def mutable(client: Any, host: str) -> str:

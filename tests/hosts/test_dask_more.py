@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from dask_cluster import Cluster
 from hosts import Hosts, traffic
@@ -33,6 +36,25 @@ def test_the_client_alone_on_its_host(preload: bool) -> None:
         assert received["host1"] < MB, "a scheduler needs no bytes"
         assert hosts[1].shared_memory() < MB
         assert cluster.job("results") == {"crossed": True, "gathered": True, "shared": True}
+
+
+def test_lazy_arrays_are_filled_by_each_host(tmp_path: Path) -> None:
+    data = np.arange(2_000_000.0)
+    data.tofile(tmp_path / "numbers")
+    with Hosts(3) as hosts, Cluster(hosts, workers=2, scheduler_on=0) as cluster:
+        with traffic(hosts) as received:
+            seen = cluster.job("lazy_file", path=str(tmp_path / "numbers"))
+        assert len(seen) == 6 and all(total == data.sum() for _, _, total in seen)
+        for host in hosts:
+            assert len({handle for name, handle, _ in seen if name == host.name}) == 1, "one for all of its workers"
+        assert len({handle for _, handle, _ in seen}) == 3
+        assert max(received.values()) < MB, "only the recipe travels"
+
+
+def test_the_plugin_makes_workers_ready() -> None:
+    with Hosts(2) as hosts, Cluster(hosts, workers=2) as cluster:
+        assert cluster.job("plugin") == 4
+        assert cluster.job("everything") == {"wrong": [], "workers": 4, "shared": True}
 
 
 def test_a_host_whose_store_is_full() -> None:
