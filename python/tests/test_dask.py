@@ -179,7 +179,8 @@ def test_dask_arrays_and_frames_have_shared_partitions(client):
     assert whole.sum().compute() == shared.sum()
     kept = whole.map_blocks(lambda block: onecopy.share(block * 2)).persist()
     assert (kept + 1).sum().compute() == 2 * shared.sum() + shared.size
-    held = client.run(lambda dask_worker: [onecopy.is_shared(block) for block in dask_worker.data.values()])
+    blocks = {part.key for part in distributed.futures_of(kept)}
+    held = client.run(lambda dask_worker: [onecopy.is_shared(v) for k, v in dask_worker.data.items() if k in blocks])
     assert sum(map(len, held.values())) == 4 and all(map(all, held.values()))
     frame = onecopy.share(pd.DataFrame({"n": np.arange(10_000), "s": ["x", "y"] * 5_000}))
     parts = dd.from_pandas(frame, npartitions=4).map_partitions(onecopy.share).persist()
