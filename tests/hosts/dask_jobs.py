@@ -77,9 +77,10 @@ class Config:
 
 def everything(client: Any) -> Any:
     """Arguments, closures and nested objects, on workers of every host."""
-    import onecopy
     import pandas as pd
     import pyarrow as pa
+
+    import onecopy
 
     workers = list(client.scheduler_info(n_workers=-1)["workers"])
     array = onecopy.share(numbers(4, 2))

@@ -22,7 +22,7 @@ def test_the_same_answer_for_fewer_bytes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     moved = {how: float(mb) for how, mb in re.findall(r"(Dask alone|with onecopy) +([\d.]+) MB", done.stdout)}
     assert 7 < moved["with onecopy"] < 1.2 * 8
-    assert 7 < moved["Dask alone"]
+    assert moved["Dask alone"] > 7
     assert "all found the same" in done.stdout
     assert png.read_bytes().startswith(b"\x89PNG")
 
