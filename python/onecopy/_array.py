@@ -98,7 +98,7 @@ class SharedArray(np.ndarray[Any, Any]):
         return np.array(self, subok=False)
 
 
-def _as_arrow(array: SharedArray) -> Any:
+def _as_arrow(array: NDArray[Any]) -> Any:
     import pyarrow as pa
 
     try:

@@ -81,7 +81,7 @@ def test_slices_joins_casts_and_choices(data: st.DataObject) -> None:
     def compute(make: Callable[[Any], Any]) -> Any:
         both = np.concatenate([make(x), make(y)])
         chosen = np.where(both > 1, both, make(np.zeros(len(x) + len(y), "i1")))
-        return np.asarray((np.flip(chosen).astype(dtype)[part] + make(x)[:1][0]))
+        return np.asarray(np.flip(chosen).astype(dtype)[part] + make(x)[:1][0])
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
