@@ -14,7 +14,9 @@
 #'   `copyOnWrite = FALSE` are attached likewise, unless `copyOnWrite = TRUE` is given here.
 #'   `plain = TRUE` gives ordinary R vectors whose elements lie in the shared memory: for the tightest loops, and for
 #'   packages that expand what is not ordinary. What is written to them is private, page by page. They are not
-#'   [is.shared()], and travel as data. Character vectors and types that R converts are copied.
+#'   [is.shared()], and travel as data. Character vectors and types that R converts are copied. From R 4.6 on all of
+#'   them are copied, because R has no official way any more to make a vector where its elements lie;
+#'   `options(onecopy.plain_in_place = TRUE)` uses the unofficial one there.
 #' @return `sharedHandle()`: a string. `attachShared()`: the shared object.
 #' @examples
 #' x <- share(c(1, 2, 3))
@@ -24,11 +26,12 @@
 #' identical(x, y)
 #' @export
 sharedHandle <- function(x, lease = -1) {
-  if (!is.numeric(lease) || length(lease) != 1L || is.na(lease)) stop("`lease` must be one number.", call. = FALSE)
+  check_number(lease, "lease", "one number of seconds")
   if (is.lazy(x)) return(.Call(oc_lazy_handle, x, lease))
   if (inherits(x, "onecopyRecord")) return(.Call(oc_record_handle, record_pointer(x), lease))
   h <- .Call(oc_handle, x, lease)
   if (!is.null(h)) return(h)
+  if (.Call(oc_is_gone, x)) x[[1L]]  # whose error says why it is gone
   if (is.atomic(x)) stop(not_shared_error())
   found <- first_shared(x, 0L)
   if (is.null(found)) stop(not_shared_error())
@@ -37,12 +40,12 @@ sharedHandle <- function(x, lease = -1) {
     stored <- .Call(oc_read_node, found$leaf, node, current_options()$minLength)
     if (same_as_stored(x, stored)) return(.Call(oc_handle_of_node, found$leaf, node, lease))
   }
-  stop("This object was changed since it was shared, or put together from shared parts. share() it as a whole.",
+  stop("`x` was changed since it was shared, or put together from shared parts: share() it as a whole.",
        call. = FALSE)
 }
 
 not_shared_error <- function() {
-  simpleError("This object is not shared, or was changed since: share() it first.")
+  simpleError("`x` is not shared, or was changed since: share() it first.")
 }
 
 # The first shared vector in a container, and how many levels deep it lies.
@@ -92,16 +95,13 @@ attachShared <- function(handle = NULL, name = NULL, path = NULL, ...) {
   }
   settings <- list(minLength = package_options$minLength)
   if (...length()) settings <- attach_settings(settings, list(...))
-  if (!is.null(path)) path <- path.expand(path)
+  if (!is.null(path)) path <- check_path(path)
   .Call(oc_attach, handle, name, path, settings)
 }
 
 attach_settings <- function(settings, given) {
   allowed <- c("copyOnWrite", "sharedSubset", "sharedCopy", "minLength", "plain")
-  bad <- setdiff(c(names(given), if (is.null(names(given))) "?"), allowed)
-  if (length(bad)) {
-    stop("attachShared() has no argument `", bad[1L], "`; it has ", paste(allowed, collapse = ", "), ".", call. = FALSE)
-  }
+  check_names(given, allowed, "attachShared")
   for (n in names(given)) settings[[n]] <- check_option(n, given[[n]])
   settings
 }

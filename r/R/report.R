@@ -1,4 +1,5 @@
-# Called when something large that was shared is copied after all and options(onecopy.report_copies = bytes) asks to know.
+# Called when something large that was shared is copied after all, and options(onecopy.report_copies = bytes) asks to
+# know.
 warn_copied <- function(bytes, why) {
   calls <- sys.calls()
   calls <- calls[seq_len(max(length(calls) - 1L, 0L))]

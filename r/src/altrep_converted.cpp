@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "altrep_classes.h"
 #include "convert.h"
 #include "subset.h"
 #include "view.h"
@@ -13,7 +14,7 @@ namespace ocr {
 
 namespace {
 
-R_altrep_class_t logical_class, integer_class, real_class, complex_class, raw_class;
+number_classes classes;
 
 struct converted_state {
   view_state view;
@@ -106,12 +107,17 @@ void common(R_altrep_class_t c) {
   R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
 }
 
+struct methods {
+  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
+  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    return ocr::get_region<T>(x, start, n, out);
+  }
+  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common<T, type>(c); }
+};
+
 }  // namespace
 
-bool is_converted_view(SEXP x) {
-  return R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
-         R_altrep_inherits(x, logical_class) || R_altrep_inherits(x, complex_class) || R_altrep_inherits(x, raw_class);
-}
+bool is_converted_view(SEXP x) { return classes.have(x); }
 
 bool converted_diverged(SEXP x) {
   const view_state* s = state_of(x);
@@ -136,36 +142,15 @@ SEXP build_converted_view(const view_state& state, const conversion& how, SEXP p
   std::memcpy(&s->view, &state, sizeof state);
   std::memcpy(&s->how, &how, sizeof how);
   SEXP held = PROTECT(Rf_cons(pointer, R_NilValue));
-  R_altrep_class_t c = state.type == LGLSXP ? logical_class : state.type == INTSXP ? integer_class
-                     : state.type == REALSXP ? real_class : state.type == CPLXSXP ? complex_class : raw_class;
-  SEXP view = R_new_altrep(c, raw, held);
+  SEXP view = R_new_altrep(classes.of(state.type), raw, held);
   UNPROTECT(2);
   return view;
 }
 
 void register_converted_classes(DllInfo* dll) {
-  logical_class = R_make_altlogical_class("clgl", "onecopy", dll);
-  common<int, LGLSXP>(logical_class);
-  R_set_altlogical_Elt_method(logical_class, element<int>);
-  R_set_altlogical_Get_region_method(logical_class, get_region<int>);
-  R_set_altlogical_No_NA_method(logical_class, no_missing);
-  integer_class = R_make_altinteger_class("cint", "onecopy", dll);
-  common<int, INTSXP>(integer_class);
-  R_set_altinteger_Elt_method(integer_class, element<int>);
-  R_set_altinteger_Get_region_method(integer_class, get_region<int>);
-  R_set_altinteger_No_NA_method(integer_class, no_missing);
-  real_class = R_make_altreal_class("cdbl", "onecopy", dll);
-  common<double, REALSXP>(real_class);
-  R_set_altreal_Elt_method(real_class, element<double>);
-  R_set_altreal_Get_region_method(real_class, get_region<double>);
-  complex_class = R_make_altcomplex_class("ccplx", "onecopy", dll);
-  common<Rcomplex, CPLXSXP>(complex_class);
-  R_set_altcomplex_Elt_method(complex_class, element<Rcomplex>);
-  R_set_altcomplex_Get_region_method(complex_class, get_region<Rcomplex>);
-  raw_class = R_make_altraw_class("craw", "onecopy", dll);
-  common<Rbyte, RAWSXP>(raw_class);
-  R_set_altraw_Elt_method(raw_class, element<Rbyte>);
-  R_set_altraw_Get_region_method(raw_class, get_region<Rbyte>);
+  classes = make_number_classes<methods>("c", dll);
+  R_set_altlogical_No_NA_method(classes.logical, no_missing);
+  R_set_altinteger_No_NA_method(classes.integer, no_missing);
 }
 
 }  // namespace ocr

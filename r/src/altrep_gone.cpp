@@ -2,13 +2,15 @@
 // a clear error at its first use. Receiving it must not fail, or the connection that carried it would break.
 //
 // data1: the travel state as it arrived (so it can be sent on). data2: the reason, and the kind of error that it is.
+#include "altrep_classes.h"
 #include "view.h"
 
 namespace ocr {
 
 namespace {
 
-R_altrep_class_t logical_class, integer_class, real_class, complex_class, raw_class, string_class;
+number_classes classes;
+R_altrep_class_t string_class;
 #if R_VERSION >= R_Version(4, 3, 0)
 R_altrep_class_t list_class;
 #endif
@@ -31,11 +33,8 @@ SEXP duplicate(SEXP x, Rboolean) {
 #if R_VERSION >= R_Version(4, 3, 0)
   if (TYPEOF(x) == VECSXP) return R_new_altrep(list_class, R_altrep_data1(x), R_altrep_data2(x));
 #endif
-  SEXP again = R_new_altrep(TYPEOF(x) == STRSXP ? string_class : TYPEOF(x) == LGLSXP ? logical_class
-                            : TYPEOF(x) == INTSXP ? integer_class : TYPEOF(x) == CPLXSXP ? complex_class
-                            : TYPEOF(x) == RAWSXP ? raw_class : real_class,
-                            R_altrep_data1(x), R_altrep_data2(x));
-  return again;
+  R_altrep_class_t c = TYPEOF(x) == STRSXP ? string_class : classes.of(TYPEOF(x));
+  return R_new_altrep(c, R_altrep_data1(x), R_altrep_data2(x));
 }
 Rboolean inspect(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
   Rprintf(" onecopy object that is gone: %s\n", CHAR(STRING_ELT(R_altrep_data2(x), 0)));
@@ -54,41 +53,40 @@ R_altrep_class_t common(R_altrep_class_t c) {
   return c;
 }
 
+struct methods {
+  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
+  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    return ocr::get_region<T>(x, start, n, out);
+  }
+  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common(c); }
+};
+
 }  // namespace
 
 bool is_gone(SEXP x) {
 #if R_VERSION >= R_Version(4, 3, 0)
   if (ALTREP(x) && R_altrep_inherits(x, list_class)) return true;
 #endif
-  return ALTREP(x) && (R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
-                       R_altrep_inherits(x, string_class) || R_altrep_inherits(x, logical_class) ||
-                       R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, complex_class));
+  return classes.have(x) || (ALTREP(x) && R_altrep_inherits(x, string_class));
 }
 
 SEXP build_gone(SEXP state, const char* reason, const char* kind) {
   SEXP why = PROTECT(Rf_allocVector(STRSXP, 2));
   SET_STRING_ELT(why, 0, Rf_mkCharCE(reason, CE_UTF8));
   SET_STRING_ELT(why, 1, Rf_mkChar(kind));
-  R_altrep_class_t c = real_class;
-  if (read_promise(state).type == VECSXP) {
+  const int type = read_promise(state).type;
+  R_altrep_class_t c = type == STRSXP ? string_class : type == NILSXP ? classes.real : classes.of(type);
+  if (type == VECSXP) {
 #if R_VERSION >= R_Version(4, 3, 0)
     c = list_class;
 #else
     // A list from a later R: an ordinary one whose elements refuse.
-    SEXP element = PROTECT(R_new_altrep(real_class, state, why));
+    SEXP element = PROTECT(R_new_altrep(classes.real, state, why));
     SEXP list = PROTECT(Rf_allocVector(VECSXP, read_promise(state).length));
     for (R_xlen_t i = 0; i < XLENGTH(list); ++i) SET_VECTOR_ELT(list, i, element);
     UNPROTECT(3);
     return list;
 #endif
-  }
-  switch (read_promise(state).type) {
-    case LGLSXP: c = logical_class; break;
-    case INTSXP: c = integer_class; break;
-    case CPLXSXP: c = complex_class; break;
-    case RAWSXP: c = raw_class; break;
-    case STRSXP: c = string_class; break;
-    default: break;
   }
   SEXP gone = R_new_altrep(c, state, why);
   MARK_NOT_MUTABLE(gone);
@@ -97,21 +95,7 @@ SEXP build_gone(SEXP state, const char* reason, const char* kind) {
 }
 
 void register_gone_classes(DllInfo* dll) {
-  logical_class = common(R_make_altlogical_class("gone_lgl", "onecopy", dll));
-  R_set_altlogical_Elt_method(logical_class, element<int>);
-  R_set_altlogical_Get_region_method(logical_class, get_region<int>);
-  integer_class = common(R_make_altinteger_class("gone_int", "onecopy", dll));
-  R_set_altinteger_Elt_method(integer_class, element<int>);
-  R_set_altinteger_Get_region_method(integer_class, get_region<int>);
-  real_class = common(R_make_altreal_class("gone_dbl", "onecopy", dll));
-  R_set_altreal_Elt_method(real_class, element<double>);
-  R_set_altreal_Get_region_method(real_class, get_region<double>);
-  complex_class = common(R_make_altcomplex_class("gone_cplx", "onecopy", dll));
-  R_set_altcomplex_Elt_method(complex_class, element<Rcomplex>);
-  R_set_altcomplex_Get_region_method(complex_class, get_region<Rcomplex>);
-  raw_class = common(R_make_altraw_class("gone_raw", "onecopy", dll));
-  R_set_altraw_Elt_method(raw_class, element<Rbyte>);
-  R_set_altraw_Get_region_method(raw_class, get_region<Rbyte>);
+  classes = make_number_classes<methods>("gone_", dll);
   string_class = common(R_make_altstring_class("gone_chr", "onecopy", dll));
   R_set_altstring_Elt_method(string_class, element<SEXP>);
 #if R_VERSION >= R_Version(4, 3, 0)

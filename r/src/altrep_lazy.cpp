@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "altrep_classes.h"
 #include "lazy.h"
 #include "subset.h"
 #include "view.h"
@@ -13,18 +14,9 @@ namespace ocr {
 
 namespace {
 
-R_altrep_class_t logical_class, integer_class, real_class, complex_class, raw_class;
+number_classes classes;
 
-R_altrep_class_t class_for(int type) {
-  switch (type) {
-    case LGLSXP: return logical_class;
-    case INTSXP: return integer_class;
-    case REALSXP: return real_class;
-    case CPLXSXP: return complex_class;
-    case STRSXP: return lazy_string_class;
-    default: return raw_class;
-  }
-}
+R_altrep_class_t class_for(int type) { return type == STRSXP ? lazy_string_class : classes.of(type); }
 
 void drop(SEXP pointer) {
   delete static_cast<lazy_ref*>(R_ExternalPtrAddr(pointer));
@@ -183,26 +175,27 @@ Rboolean inspect(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
   return TRUE;
 }
 
-// R has a function of its own for each type of vector.
-template <class T, SEXPTYPE type, class MakeClass, class SetElement, class SetRegion>
-R_altrep_class_t define(const char* name, DllInfo* dll, MakeClass make, SetElement set_element, SetRegion set_region) {
-  R_altrep_class_t c = make(name, "onecopy", dll);
+template <class T, SEXPTYPE type>
+void common(R_altrep_class_t c) {
   set_common_lazy_methods(c);
   R_set_altvec_Dataptr_method(c, data_pointer);
-  R_set_altvec_Extract_subset_method(c, [](SEXP x, SEXP i, SEXP call) { return extract_subset<T, type>(x, i, call); });
-  set_element(c, element<T>);
-  set_region(c, get_region<T>);
-  return c;
+  R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
 }
+
+struct methods {
+  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
+  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    return ocr::get_region<T>(x, start, n, out);
+  }
+  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common<T, type>(c); }
+};
 
 }  // namespace
 
 int lazy_depth_seen = 0;
 
 bool is_lazy_view(SEXP x) {
-  return ALTREP(x) && (R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
-                       R_altrep_inherits(x, logical_class) || R_altrep_inherits(x, complex_class) ||
-                       R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, lazy_string_class));
+  return classes.have(x) || (ALTREP(x) && R_altrep_inherits(x, lazy_string_class));
 }
 
 lazy_ref* lazy_ref_of(SEXP x) { return static_cast<lazy_ref*>(R_ExternalPtrAddr(R_altrep_data2(x))); }
@@ -278,16 +271,7 @@ void set_common_lazy_methods(R_altrep_class_t c) {
 }
 
 void register_lazy_classes(DllInfo* dll) {
-  logical_class = define<int, LGLSXP>("lazy_lgl", dll, R_make_altlogical_class, R_set_altlogical_Elt_method,
-                                      R_set_altlogical_Get_region_method);
-  integer_class = define<int, INTSXP>("lazy_int", dll, R_make_altinteger_class, R_set_altinteger_Elt_method,
-                                      R_set_altinteger_Get_region_method);
-  real_class = define<double, REALSXP>("lazy_dbl", dll, R_make_altreal_class, R_set_altreal_Elt_method,
-                                       R_set_altreal_Get_region_method);
-  complex_class = define<Rcomplex, CPLXSXP>("lazy_cplx", dll, R_make_altcomplex_class, R_set_altcomplex_Elt_method,
-                                            R_set_altcomplex_Get_region_method);
-  raw_class = define<Rbyte, RAWSXP>("lazy_raw", dll, R_make_altraw_class, R_set_altraw_Elt_method,
-                                    R_set_altraw_Get_region_method);
+  classes = make_number_classes<methods>("lazy_", dll);
   register_lazy_string_class(dll);
 }
 

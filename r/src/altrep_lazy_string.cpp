@@ -1,6 +1,6 @@
 // Lazy vectors of strings: records of a size in bytes (-1: NA) and UTF-8, each as wide as the longest may be.
 //
-// What a vector keeps besides its records is the attribute list of its state (data1):
+// What a vector keeps besides its records is a list, an attribute of its state (data1):
 //   ring: the strings made last. R keeps pointers to elements that it does not protect, because an ordinary vector
 //     would; it never keeps many.
 //   full: all of it as an ordinary vector, made when compiled code asks for a pointer (sort() does), else NULL.
@@ -19,10 +19,16 @@ namespace {
 
 constexpr int ring_size = 1024;
 
-SEXP extras_of(SEXP x) { return ATTRIB(R_altrep_data1(x)); }
-SEXP ring_of(SEXP x) { return CAR(extras_of(x)); }
-SEXP full_of(SEXP x) { return CADR(extras_of(x)); }
-SEXP longer_of(SEXP x) { return CADDR(extras_of(x)); }
+enum extra : R_xlen_t { ring, full, longer, extra_count };
+
+SEXP extras_symbol() {
+  static SEXP symbol = Rf_install("onecopy_strings");
+  return symbol;
+}
+SEXP extras_of(SEXP x) { return Rf_getAttrib(R_altrep_data1(x), extras_symbol()); }
+SEXP ring_of(SEXP x) { return VECTOR_ELT(extras_of(x), extra::ring); }
+SEXP full_of(SEXP x) { return VECTOR_ELT(extras_of(x), extra::full); }
+SEXP longer_of(SEXP x) { return VECTOR_ELT(extras_of(x), extra::longer); }
 
 std::int32_t size_in(const std::byte* record) {
   std::int32_t size;
@@ -63,7 +69,7 @@ int keep_longer(SEXP x, SEXP item) {
   if (s->longer == Rf_length(kept)) {
     SEXP more = PROTECT(Rf_allocVector(STRSXP, std::max(16, 2 * s->longer)));
     for (int k = 0; k < s->longer; ++k) SET_STRING_ELT(more, k, STRING_ELT(kept, k));
-    SETCADDR(extras_of(x), more);
+    SET_VECTOR_ELT(extras_of(x), extra::longer, more);
     UNPROTECT(1);
     kept = more;
   }
@@ -120,7 +126,7 @@ void* data_pointer(SEXP x, Rboolean writable) {
   if (full_of(x) == R_NilValue) {
     SEXP full = PROTECT(Rf_allocVector(STRSXP, lazy_state_of(x)->length));
     for (R_xlen_t i = 0; i < XLENGTH(full); ++i) SET_STRING_ELT(full, i, element(x, i));
-    SETCADR(extras_of(x), full);
+    SET_VECTOR_ELT(extras_of(x), extra::full, full);
     UNPROTECT(1);
   }
   lazy_state* s = lazy_state_of(x);
@@ -140,9 +146,14 @@ SEXP string_from(const std::byte* record, int record_bytes) {
   return Rf_mkCharLenCE(text, nul ? static_cast<int>(static_cast<const char*>(nul) - text) : size, CE_UTF8);
 }
 
+void share_string_extras(SEXP to, SEXP from) {
+  Rf_setAttrib(R_altrep_data1(to), extras_symbol(), extras_of(from));
+}
+
 void attach_string_extras(SEXP state) {
-  SEXP ring = PROTECT(Rf_allocVector(STRSXP, ring_size));
-  SET_ATTRIB(state, Rf_list3(ring, R_NilValue, R_NilValue));
+  SEXP extras = PROTECT(Rf_allocVector(VECSXP, extra_count));
+  SET_VECTOR_ELT(extras, extra::ring, Rf_allocVector(STRSXP, ring_size));
+  Rf_setAttrib(state, extras_symbol(), extras);
   UNPROTECT(1);
 }
 

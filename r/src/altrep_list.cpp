@@ -102,12 +102,8 @@ SEXP duplicate(SEXP x, Rboolean deep) {
 }
 
 SEXP extract_subset(SEXP x, SEXP index, SEXP) {
-  if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
-  SEXP result = PROTECT(Rf_allocVector(VECSXP, XLENGTH(index)));
-  for_each_index(index, list_of(x)->view.length,
-                 [=](R_xlen_t k, R_xlen_t i) { if (i >= 0) SET_VECTOR_ELT(result, k, element(x, i)); });
-  UNPROTECT(1);
-  return result;
+  return pick_objects(index, list_of(x)->view.length, VECSXP, R_NilValue, [=](R_xlen_t i) { return element(x, i); },
+                      SET_VECTOR_ELT);
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 // Views in place: logical, integer, double, complex and raw vectors whose elements are the region's own bytes.
 #include <cstring>
 
-#include "view.h"
+#include "altrep_classes.h"
 #include "subset.h"
+#include "view.h"
 
 namespace ocr {
 
@@ -11,17 +12,7 @@ namespace {
 // Below this a copy is cheaper than a mapping of its own, and R can free it sooner.
 constexpr std::uint64_t mapped_copy_bytes = 64 * 1024;
 
-R_altrep_class_t logical_class, integer_class, real_class, complex_class, raw_class;
-
-R_altrep_class_t class_for(std::uint8_t type) {
-  switch (type) {
-    case LGLSXP: return logical_class;
-    case INTSXP: return integer_class;
-    case REALSXP: return real_class;
-    case CPLXSXP: return complex_class;
-    default: return raw_class;
-  }
-}
+number_classes classes;
 
 void* data_pointer(SEXP x, Rboolean writable) {
   view_state* s = state_of(x);
@@ -130,8 +121,8 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
   });
 }
 
-template <class Methods>
-void common(R_altrep_class_t c, Methods) {
+template <class T, SEXPTYPE type>
+void common(R_altrep_class_t c) {
   R_set_altrep_Length_method(c, length_of_view);
   R_set_altrep_Inspect_method(c, inspect_view);
   R_set_altrep_Duplicate_method(c, duplicate);
@@ -139,51 +130,29 @@ void common(R_altrep_class_t c, Methods) {
   R_set_altrep_Unserialize_method(c, travel_unserialize);
   R_set_altvec_Dataptr_method(c, data_pointer);
   R_set_altvec_Dataptr_or_null_method(c, data_pointer_or_null);
-  R_set_altvec_Extract_subset_method(c, Methods::subset);
+  R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
 }
 
-template <class T, SEXPTYPE type>
 struct methods {
-  static SEXP subset(SEXP x, SEXP index, SEXP call) { return extract_subset<T, type>(x, index, call); }
+  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
+  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    return ocr::get_region<T>(x, start, n, out);
+  }
+  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common<T, type>(c); }
 };
 
 }  // namespace
 
-bool is_numeric_view(SEXP x) {
-  return R_altrep_inherits(x, real_class) || R_altrep_inherits(x, integer_class) ||
-         R_altrep_inherits(x, logical_class) || R_altrep_inherits(x, raw_class) || R_altrep_inherits(x, complex_class);
-}
+bool is_numeric_view(SEXP x) { return classes.have(x); }
 
 SEXP build_numeric_view(const view_state& state, SEXP pointer) {
   SEXP raw = PROTECT(Rf_allocVector(RAWSXP, sizeof state));
   std::memcpy(RAW(raw), &state, sizeof state);
-  SEXP view = R_new_altrep(class_for(state.type), raw, pointer);
+  SEXP view = R_new_altrep(classes.of(state.type), raw, pointer);
   UNPROTECT(1);
   return view;
 }
 
-void register_numeric_classes(DllInfo* dll) {
-  // Short names: they travel with every serialized view.
-  logical_class = R_make_altlogical_class("lgl", "onecopy", dll);
-  common(logical_class, methods<int, LGLSXP>{});
-  R_set_altlogical_Elt_method(logical_class, element<int>);
-  R_set_altlogical_Get_region_method(logical_class, get_region<int>);
-  integer_class = R_make_altinteger_class("int", "onecopy", dll);
-  common(integer_class, methods<int, INTSXP>{});
-  R_set_altinteger_Elt_method(integer_class, element<int>);
-  R_set_altinteger_Get_region_method(integer_class, get_region<int>);
-  real_class = R_make_altreal_class("dbl", "onecopy", dll);
-  common(real_class, methods<double, REALSXP>{});
-  R_set_altreal_Elt_method(real_class, element<double>);
-  R_set_altreal_Get_region_method(real_class, get_region<double>);
-  complex_class = R_make_altcomplex_class("cplx", "onecopy", dll);
-  common(complex_class, methods<Rcomplex, CPLXSXP>{});
-  R_set_altcomplex_Elt_method(complex_class, element<Rcomplex>);
-  R_set_altcomplex_Get_region_method(complex_class, get_region<Rcomplex>);
-  raw_class = R_make_altraw_class("raw", "onecopy", dll);
-  common(raw_class, methods<Rbyte, RAWSXP>{});
-  R_set_altraw_Elt_method(raw_class, element<Rbyte>);
-  R_set_altraw_Get_region_method(raw_class, get_region<Rbyte>);
-}
+void register_numeric_classes(DllInfo* dll) { classes = make_number_classes<methods>("", dll); }
 
 }  // namespace ocr

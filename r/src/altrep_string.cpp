@@ -195,10 +195,18 @@ SEXP element(SEXP x, R_xlen_t i) {
   return other_element(x, i);
 }
 
+void report(SEXP x, const char* why) {
+  entry([&] {
+    report_copy(x, why);
+    return R_NilValue;
+  });
+}
+
 // Makes every element; from then on the cache is an ordinary character vector.
 void expand(SEXP x) {
   string_state* s = strings_of(x);
   if (s->how == reading::complete) return;
+  report(x, "code wants a pointer to all of its strings, or changes them");
   if (s->how == reading::unprepared) prepare(x);
   if (s->how == reading::flat) {
     for (R_xlen_t i = 0; i < s->view.length; ++i) element(x, i);
@@ -231,21 +239,16 @@ void set_element(SEXP x, R_xlen_t i, SEXP item) {
 }
 
 SEXP extract_subset(SEXP x, SEXP index, SEXP) {
-  if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
   string_state* s = strings_of(x);
   if (s->how == reading::unprepared) prepare(x);
-  const R_xlen_t n = XLENGTH(index);
   // A few elements of a vector that nobody has read yet are not worth a cache of its whole length.
-  const bool straight = s->how == reading::flat && !s->cache && n < s->view.length / 8;
-  SEXP result = PROTECT(Rf_allocVector(STRSXP, n));
-  for_each_index(index, s->view.length, [=](R_xlen_t k, R_xlen_t i) {
-    SET_STRING_ELT(result, k, i < 0 ? NA_STRING : straight ? fresh_text(s, i) : element(x, i));
-  });
-  UNPROTECT(1);
-  return result;
+  const bool straight = s->how == reading::flat && !s->cache && XLENGTH(index) < s->view.length / 8;
+  return pick_objects(index, s->view.length, STRSXP, NA_STRING,
+                      [=](R_xlen_t i) { return straight ? fresh_text(s, i) : element(x, i); }, SET_STRING_ELT);
 }
 
 SEXP duplicate(SEXP x, Rboolean) {
+  report(x, "strings can't be copied by the page");
   const R_xlen_t n = strings_of(x)->view.length;
   SEXP copy = PROTECT(Rf_allocVector(STRSXP, n));
   for (R_xlen_t i = 0; i < n; ++i) SET_STRING_ELT(copy, i, element(x, i));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lazy.h"
+#include "subset.h"
 
 namespace ocr {
 
@@ -204,7 +205,7 @@ SEXP oc_lazy_read(SEXP x, SEXP first, SEXP last) {
     }
     keep out(r_call([=] { return Rf_allocVector(type, count); }));
     const std::uint64_t item = onecopy::size_of(v.type());
-    void* bytes = DATAPTR(out);
+    void* bytes = untyped(out);
     read_lazy(v, (from - 1) * item, (to - from + 1) * item, bytes);
     return static_cast<SEXP>(out);
   });
@@ -241,7 +242,7 @@ SEXP oc_lazy_bare(SEXP x) {
   SEXP found = find_lazy(x);
   if (found == nullptr) return x;
   SEXP made = PROTECT(build_lazy_altrep(*lazy_state_of(found), R_altrep_data2(found)));
-  SET_ATTRIB(R_altrep_data1(made), ATTRIB(R_altrep_data1(found)));  // strings that were changed
+  if (TYPEOF(found) == STRSXP) share_string_extras(made, found);  // strings that were changed
   UNPROTECT(1);
   return made;
 }

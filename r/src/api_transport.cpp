@@ -34,9 +34,9 @@ SEXP new_channel(onecopy::channel made) {
   return wrap(std::make_unique<onecopy::channel>(std::move(made)), channel_tag);
 }
 
-int descriptor_argument(SEXP x) {
-  const double n = number_argument(x, "fd");
-  if (n < 0 || n > 1e9 || n != std::floor(n)) bad_argument("fd", "it is not the number of a descriptor");
+int descriptor_argument(SEXP x, const char* name) {
+  const double n = number_argument(x, name);
+  if (n < 0 || n > 1e9 || n != std::floor(n)) bad_argument(name, "it is not the number of a descriptor");
   return static_cast<int>(n);
 }
 
@@ -57,10 +57,10 @@ std::optional<onecopy::value> whole_node(SEXP x) {
   onecopy::value node(s->ref->region, s->node);
   if (node.kind() != onecopy::node_kind::array || node.attribute_count() != 0) return {};
   const auto shape = node.shape();
-  SEXP attributes = raw_attributes(x);
-  if (attributes == R_NilValue) return shape.size() <= 1 ? std::optional(node) : std::nullopt;
-  SEXP dim = CAR(attributes);
-  if (TAG(attributes) != R_DimSymbol || CDR(attributes) != R_NilValue || TYPEOF(dim) != INTSXP ||
+  const auto attributes = attributes_of(x);
+  if (attributes.empty()) return shape.size() <= 1 ? std::optional(node) : std::nullopt;
+  SEXP dim = attributes[0].value;
+  if (attributes[0].name != R_DimSymbol || attributes.size() > 1 || TYPEOF(dim) != INTSXP ||
       static_cast<std::size_t>(XLENGTH(dim)) != shape.size())
     return {};
   for (std::size_t i = 0; i < shape.size(); ++i)
@@ -162,7 +162,7 @@ SEXP oc_pending_fill(SEXP pending, SEXP x) {
 SEXP oc_receive_descriptor(SEXP fd, SEXP timeout) {
   return entry([&]() -> SEXP {
     return built(onecopy::value(
-        onecopy::receive_descriptor(descriptor_argument(fd), timeout_argument(timeout), check_interrupt)));
+        onecopy::receive_descriptor(descriptor_argument(fd, "from"), timeout_argument(timeout), check_interrupt)));
   });
 }
 
@@ -191,7 +191,7 @@ SEXP oc_channel_connect(SEXP path, SEXP timeout) {
 
 SEXP oc_channel_adopt(SEXP fd) {
   return entry([&]() -> SEXP {
-    const int own = onecopy::duplicate_descriptor(descriptor_argument(fd));
+    const int own = onecopy::duplicate_descriptor(descriptor_argument(fd, "fd"));
     try {
       return new_channel(onecopy::channel(own, channel_settings()));
     } catch (const onecopy::error&) {

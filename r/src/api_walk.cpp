@@ -27,10 +27,8 @@ answer holds(SEXP x) {
     for (SEXP cell = x; cell != R_NilValue; cell = CDR(cell))
       if (consider(CAR(cell))) return yes;
   }
-  if (Rf_isS4(x) && TYPEOF(x) != CLOSXP) {
-    for (SEXP a = raw_attributes(x); a != R_NilValue; a = CDR(a))
-      if (TAG(a) != R_ClassSymbol && consider(CAR(a))) return yes;
-  }
+  if (Rf_isS4(x) && TYPEOF(x) != CLOSXP)
+    any_attribute(x, [&](SEXP name, SEXP value) { return name != R_ClassSymbol && consider(value); });
   return so_far;
 }
 
@@ -53,10 +51,9 @@ bool fully(SEXP x, R_xlen_t min_length) {
     case ENVSXP: return false;
     default: break;
   }
-  if (Rf_isS4(x) && TYPEOF(x) != CLOSXP)
-    for (SEXP a = raw_attributes(x); a != R_NilValue; a = CDR(a))
-      if (TAG(a) != R_ClassSymbol && !fully(CAR(a), min_length)) return false;
-  return true;
+  return !Rf_isS4(x) || TYPEOF(x) == CLOSXP || !any_attribute(x, [=](SEXP name, SEXP value) {
+    return name != R_ClassSymbol && !fully(value, min_length);
+  });
 }
 
 // What makes an environment's content ordinary is R code: bindings may be locked or active.
@@ -132,14 +129,14 @@ SEXP ordinary(SEXP x, const ordinary_maker& how) {
       UNPROTECT(1);
     }
   }
-  for (SEXP a = raw_attributes(x); a != R_NilValue; a = CDR(a)) {
-    SEXP item = PROTECT(ordinary(CAR(a), how));
-    if (item != CAR(a)) {
+  each_attribute(x, [&](SEXP name, SEXP value) {
+    SEXP item = PROTECT(ordinary(value, how));
+    if (item != value) {
       own();
-      Rf_setAttrib(copy, TAG(a), item);
+      Rf_setAttrib(copy, name, item);
     }
     UNPROTECT(1);
-  }
+  });
   UNPROTECT(1);
   return copy;
 }

@@ -194,8 +194,9 @@ bool is_view_plan(const planned& p) {
 
 // Pointers of this process, such as data.table's, were not written; the object made here keeps them.
 void keep_pointers(SEXP x, SEXP original) {
-  for (SEXP a = raw_attributes(original); a != R_NilValue; a = CDR(a))
-    if (TYPEOF(CAR(a)) == EXTPTRSXP) Rf_setAttrib(x, TAG(a), CAR(a));
+  each_attribute(original, [=](SEXP name, SEXP value) {
+    if (TYPEOF(value) == EXTPTRSXP) Rf_setAttrib(x, name, value);
+  });
 }
 
 SEXP build(const building& b, std::uint32_t item) {

@@ -51,6 +51,15 @@ void bad_argument(const std::string& name, const std::string& happened, const st
   throw onecopy::error(onecopy::error_kind::invalid_argument, "use the argument `" + name + "`", happened, remedy);
 }
 
+std::vector<attribute> attributes_of(SEXP x) {
+  std::size_t count = 0;
+  each_attribute(x, [&](SEXP, SEXP) { ++count; });
+  std::vector<attribute> all;
+  all.reserve(count);
+  each_attribute(x, [&](SEXP name, SEXP value) { all.push_back({name, value}); });
+  return all;
+}
+
 std::string text_argument(SEXP x, const char* name) {
   if (TYPEOF(x) != STRSXP || XLENGTH(x) != 1 || STRING_ELT(x, 0) == NA_STRING)
     bad_argument(name, "it is not one string", "give a character vector of length one, not NA");
@@ -65,14 +74,15 @@ std::string text_argument(SEXP x, const char* name) {
 
 bool flag_argument(SEXP x, const char* name) {
   if (TYPEOF(x) != LGLSXP || XLENGTH(x) != 1 || LOGICAL_RO(x)[0] == NA_LOGICAL)
-    bad_argument(name, "it is not TRUE or FALSE");
+    bad_argument(name, "it is not TRUE or FALSE", "give one of them");
   return LOGICAL_RO(x)[0] != 0;
 }
 
 double number_argument(SEXP x, const char* name) {
   double number = NA_REAL;
-  if (XLENGTH(x) == 1 && TYPEOF(x) == REALSXP) number = REAL_RO(x)[0];
-  if (XLENGTH(x) == 1 && TYPEOF(x) == INTSXP && INTEGER_RO(x)[0] != NA_INTEGER) number = INTEGER_RO(x)[0];
+  // The type first: XLENGTH() of what is no vector is an error of R's own.
+  if (TYPEOF(x) == REALSXP && XLENGTH(x) == 1) number = REAL_RO(x)[0];
+  if (TYPEOF(x) == INTSXP && XLENGTH(x) == 1 && INTEGER_RO(x)[0] != NA_INTEGER) number = INTEGER_RO(x)[0];
   if (std::isnan(number)) bad_argument(name, "it is not one number", "give a single number that is not NA");
   return number;
 }

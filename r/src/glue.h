@@ -14,6 +14,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "onecopy/onecopy.hpp"
 
@@ -125,7 +126,37 @@ std::string text_argument(SEXP x, const char* name);
 bool flag_argument(SEXP x, const char* name);
 double number_argument(SEXP x, const char* name);
 
-// The attributes as a pairlist; walk it with CAR, CDR and TAG.
-inline SEXP raw_attributes(SEXP x) { return ATTRIB(x); }
+// Calls `see(name, value)` for each attribute as it is stored (compact row names stay compact) until one call returns
+// true, and tells whether one did. `see` may not throw: from R 4.6 on there are R's own frames in between.
+template <class F>
+bool any_attribute(SEXP x, F see) {
+#if R_VERSION >= R_Version(4, 6, 0)
+  auto ask = [](SEXP name, SEXP value, void* f) -> SEXP { return (*static_cast<F*>(f))(name, value) ? name : nullptr; };
+  return R_mapAttrib(x, ask, &see) != nullptr;
+#else
+  for (SEXP a = ATTRIB(x); a != R_NilValue; a = CDR(a))
+    if (see(TAG(a), CAR(a))) return true;
+  return false;
+#endif
+}
+
+// The same for `see` that returns nothing.
+template <class F>
+void each_attribute(SEXP x, F see) {
+  any_attribute(x, [&](SEXP name, SEXP value) {
+    see(name, value);
+    return false;
+  });
+}
+
+inline bool has_attributes(SEXP x) {
+  return any_attribute(x, [](SEXP, SEXP) { return true; });
+}
+
+struct attribute {
+  SEXP name, value;
+};
+// For C++ that may throw while it looks at them.
+std::vector<attribute> attributes_of(SEXP x);
 
 }  // namespace ocr

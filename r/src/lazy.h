@@ -63,6 +63,8 @@ void set_common_lazy_methods(R_altrep_class_t c);
 extern R_altrep_class_t lazy_string_class;
 void register_lazy_string_class(DllInfo* dll);
 // R phase. What a string vector keeps besides its records.
+// The new vector has the extras of the other one.
+void share_string_extras(SEXP to, SEXP from);
 void attach_string_extras(SEXP state);
 // Elements first (from 0) and on as an ordinary vector. Throws what ensure() throws.
 SEXP read_lazy_strings(const onecopy::lazy_vector& v, const lazy_state& s, R_xlen_t first, R_xlen_t count);

@@ -3,6 +3,9 @@
 #include "plan.h"
 
 #include <R_ext/Rallocators.h>
+#if R_VERSION >= R_Version(4, 6, 0)
+#include <dlfcn.h>
+#endif
 
 namespace ocr {
 
@@ -28,10 +31,24 @@ void release(R_allocator_t* allocator, void*) {
   delete static_cast<plain_block*>(allocator->data);
 }
 
+using vector_maker = SEXP (*)(SEXPTYPE, R_xlen_t, R_allocator_t*);
+
+// R's function that takes an allocator. R 4.6 declares it no longer and counts it as its own business; it is looked up
+// there only for users who ask for it (option onecopy.plain_in_place). Null: plain vectors are copied.
+vector_maker find_maker() {
+#if R_VERSION < R_Version(4, 6, 0)
+  return Rf_allocVector3;
+#else
+  static const auto found = reinterpret_cast<vector_maker>(dlsym(RTLD_DEFAULT, "Rf_allocVector3"));
+  SEXP wanted = Rf_GetOption1(Rf_install("onecopy.plain_in_place"));
+  return TYPEOF(wanted) == LGLSXP && Rf_asLogical(wanted) == TRUE ? found : nullptr;
+#endif
+}
+
 }  // namespace
 
 plain_block* new_plain_block(const onecopy::region& region, std::uint64_t offset, std::uint64_t bytes) {
-  if (offset < page) return nullptr;
+  if (offset < page || find_maker() == nullptr) return nullptr;
   auto block = std::make_unique<plain_block>();
   block->region = region;
   // The page before the elements belongs to another leaf; this process gets a copy of it to overwrite.
@@ -43,7 +60,7 @@ plain_block* new_plain_block(const onecopy::region& region, std::uint64_t offset
 
 SEXP build_plain_vector(SEXPTYPE type, R_xlen_t length, plain_block* block) {
   R_allocator_t allocator{allocate, release, nullptr, block};
-  return Rf_allocVector3(type, length, &allocator);
+  return find_maker()(type, length, &allocator);
 }
 
 }  // namespace ocr

@@ -45,8 +45,10 @@ Held& held_by(SEXP x, const char* tag, const char* what) {
 // NULL, NA and Inf wait for ever.
 inline double timeout_argument(SEXP x) {
   if (x == R_NilValue) return -1;
-  const double seconds = Rf_isNumber(x) && XLENGTH(x) == 1 ? Rf_asReal(x) : std::nan("");
-  if (std::isnan(seconds) || seconds < 0) bad_argument("timeout", "it is not a number of seconds");
+  const bool number = (TYPEOF(x) == REALSXP || TYPEOF(x) == INTSXP) && XLENGTH(x) == 1;
+  const double seconds = number ? Rf_asReal(x) : std::nan("");
+  if (std::isnan(seconds) || seconds < 0)
+    bad_argument("timeout", "it is not a number of seconds", "give 0 or more, or NULL to wait for as long as it takes");
   return std::isinf(seconds) ? -1 : seconds;
 }
 

@@ -79,13 +79,16 @@ bool diverged(SEXP view) {
 void report_copy(SEXP view, const char* why) {
   SEXP limit = Rf_GetOption1(Rf_install("onecopy.report_copies"));
   if (limit == R_NilValue) return;
-  const double bytes = static_cast<double>(state_of(view)->bytes);
+  const view_state* s = state_of(view);
+  // Strings take a pointer each in R, beside their bytes.
+  const std::uint64_t size = TYPEOF(view) == STRSXP ? s->bytes + static_cast<std::uint64_t>(s->length) * 8 : s->bytes;
+  const double bytes = static_cast<double>(size);
   if (!(bytes >= Rf_asReal(limit))) return;
   r_call([=] {
     SEXP ns = PROTECT(R_FindNamespace(Rf_mkString("onecopy")));
-    SEXP size = PROTECT(Rf_ScalarReal(bytes));
+    SEXP number = PROTECT(Rf_ScalarReal(bytes));
     SEXP reason = PROTECT(Rf_mkString(why));
-    SEXP call = PROTECT(Rf_lang3(Rf_install("warn_copied"), size, reason));
+    SEXP call = PROTECT(Rf_lang3(Rf_install("warn_copied"), number, reason));
     Rf_eval(call, ns);
     UNPROTECT(4);
     return R_NilValue;

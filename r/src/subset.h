@@ -69,6 +69,17 @@ SEXP pick(SEXP index, R_xlen_t length, SEXPTYPE type, At at) {
   return result;
 }
 
+// R phase. The same for vectors whose elements are objects: `set` is SET_STRING_ELT or SET_VECTOR_ELT, `missing` what
+// stands for an element that there is not. Null to let R do it.
+template <class At, class Set>
+SEXP pick_objects(SEXP index, R_xlen_t length, SEXPTYPE type, SEXP missing, At at, Set set) {
+  if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
+  SEXP result = PROTECT(Rf_allocVector(type, XLENGTH(index)));
+  for_each_index(index, length, [=](R_xlen_t k, R_xlen_t i) { set(result, k, i < 0 ? missing : at(i)); });
+  UNPROTECT(1);
+  return result;
+}
+
 // The picked elements as a shared object of the same kind of sharing. Throws, or returns `picked` if it is short.
 SEXP share_subset(SEXP picked, std::uint8_t flags);
 

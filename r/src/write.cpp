@@ -79,9 +79,9 @@ void describer::container(slot at, SEXP x) {
   if (table && inherits_exactly(x, {"data.frame"})) implied.push_back(R_ClassSymbol);
   if (table) {
     // Row names that only count are implied by the number of rows.
-    for (SEXP a = raw_attributes(x); a != R_NilValue; a = CDR(a))
-      if (TAG(a) == R_RowNamesSymbol && TYPEOF(CAR(a)) == INTSXP && XLENGTH(CAR(a)) == 2 &&
-          INTEGER_ELT(CAR(a), 0) == NA_INTEGER && std::abs(INTEGER_ELT(CAR(a), 1)) == rows)
+    for (const auto& [name, value] : attributes_of(x))
+      if (name == R_RowNamesSymbol && TYPEOF(value) == INTSXP && XLENGTH(value) == 2 &&
+          INTEGER_ELT(value, 0) == NA_INTEGER && std::abs(INTEGER_ELT(value, 1)) == rows)
         implied.push_back(R_RowNamesSymbol);
   }
   attributes(at, x, implied, Rf_isS4(x), at == 0 && !known_.objects.empty());
@@ -103,6 +103,21 @@ void describer::pairlist(slot at, SEXP x) {
   out_.names(at, names);
 }
 
+// R phase. What a name is bound to, promises forced; R_UnboundValue for active bindings and missing arguments.
+static SEXP bound_value(SEXP environment, SEXP symbol) {
+#if R_VERSION >= R_Version(4, 6, 0)
+  const R_BindingType_t type = R_GetBindingType(symbol, environment);
+  if (type == R_BindingTypeUnbound || type == R_BindingTypeMissing || type == R_BindingTypeActive)
+    return R_UnboundValue;
+  return R_getVarEx(symbol, environment, FALSE, R_UnboundValue);
+#else
+  if (R_BindingIsActive(symbol, environment)) return R_UnboundValue;
+  SEXP value = Rf_findVarInFrame(environment, symbol);
+  if (value == R_MissingArg) return R_UnboundValue;
+  return TYPEOF(value) == PROMSXP ? Rf_eval(value, environment) : value;
+#endif
+}
+
 void describer::environment(slot at, SEXP x) {
   if (is_system_environment(x) || !seen_.insert(x).second) {
     // Seen before, or R's own: a reference to it. Only this process can follow it.
@@ -115,10 +130,9 @@ void describer::environment(slot at, SEXP x) {
   std::vector<std::pair<const char*, SEXP>> bindings;
   for (R_xlen_t i = 0; i < XLENGTH(names); ++i) {
     SEXP symbol = Rf_installTrChar(STRING_ELT(names, i));
-    if (R_BindingIsActive(symbol, x)) continue;
-    SEXP item = Rf_findVarInFrame(x, symbol);
-    if (item == R_UnboundValue || item == R_MissingArg) continue;
-    if (TYPEOF(item) == PROMSXP) item = kept_.add(r_call([=] { return Rf_eval(item, x); }));
+    SEXP item = r_call([=] { return bound_value(x, symbol); });
+    if (item == R_UnboundValue) continue;
+    kept_.add(item);
     bindings.emplace_back(CHAR(PRINTNAME(symbol)), item);
   }
   const slot first = out_.list(at, bindings.size(), onecopy::list_form::environment);
@@ -175,15 +189,15 @@ void describer::attributes(slot at, SEXP x, const std::vector<SEXP>& implied, bo
   };
   const bool share_them = options_.attributes || mark_s4;
   if (!share_them) known_.attributes[at] = x;
-  for (SEXP a = raw_attributes(x); a != R_NilValue && share_them; a = CDR(a)) {
-    SEXP item = CAR(a);
-    if (is_implied(TAG(a))) continue;
+  for (const auto& [name, value] : share_them ? attributes_of(x) : std::vector<attribute>()) {
+    SEXP item = value;
+    if (is_implied(name)) continue;
     if (TYPEOF(item) == EXTPTRSXP) {
       known_.pointers[at] = x;  // a pointer of this process (data.table keeps one) means nothing elsewhere
       continue;
     }
     if (mark_s4 && TYPEOF(item) == SYMSXP && std::strcmp(CHAR(PRINTNAME(item)), "\001NULL\001") == 0) item = R_NilValue;
-    all.emplace_back(CHAR(PRINTNAME(TAG(a))), item);
+    all.emplace_back(CHAR(PRINTNAME(name)), item);
   }
   if (mark_s4) all.emplace_back(":s4", R_NilValue);
   if (mark_odd) all.emplace_back(":odd", R_NilValue);

@@ -117,7 +117,7 @@ const void* pointer_or_null(SEXP x) { return ALTREP(x) ? DATAPTR_OR_NULL(x) : DA
 
 time_unit unit_of_difftime(SEXP x) {
   SEXP units = Rf_getAttrib(x, Rf_install("units"));
-  if (TYPEOF(units) != STRSXP || XLENGTH(units) != 1 || raw_attributes(units) != R_NilValue) return time_unit::none;
+  if (TYPEOF(units) != STRSXP || XLENGTH(units) != 1 || has_attributes(units)) return time_unit::none;
   const std::string_view name = CHAR(STRING_ELT(units, 0));
   if (name == "secs") return time_unit::second;
   if (name == "mins") return time_unit::minute;

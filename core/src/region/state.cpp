@@ -43,6 +43,7 @@ result<std::shared_ptr<region_state>> region_state::adopt(os::mapping mapped, st
 }
 
 region_state::~region_state() {
+  delete companion_.load();
   delete[] passed_.load();
   if (from_.key) registry::forget(*from_.key);
   guard_ = {};

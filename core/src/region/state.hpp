@@ -64,10 +64,14 @@ class region_state {
   bool intact() const noexcept;
 
   // Something of the layers above that shall live as long as the region does in this process; the first one stays.
-  std::shared_ptr<void> companion() const noexcept { return std::atomic_load(&companion_); }
-  void keep_companion(std::shared_ptr<void> kept) noexcept {
-    std::shared_ptr<void> none;
-    std::atomic_compare_exchange_strong(&companion_, &none, std::move(kept));
+  std::shared_ptr<void> companion() const noexcept {
+    const auto* kept = companion_.load(std::memory_order_acquire);
+    return kept ? *kept : nullptr;
+  }
+  void keep_companion(std::shared_ptr<void> kept) {
+    auto made = std::make_unique<const std::shared_ptr<void>>(std::move(kept));
+    const std::shared_ptr<void>* none = nullptr;
+    if (companion_.compare_exchange_strong(none, made.get(), std::memory_order_release)) (void)made.release();
   }
 
   // True once somebody was given a pointer that can be written through.
@@ -85,7 +89,7 @@ class region_state {
 
   os::mapping mapping_;
   os::bus_guard guard_;  // of files, which others may cut; goes before the mapping
-  std::shared_ptr<void> companion_;
+  std::atomic<const std::shared_ptr<void>*> companion_{nullptr};  // set once, by keep_companion()
   format::checked_region checked_;
   object_id id_;
   std::string name_;

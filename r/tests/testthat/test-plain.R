@@ -16,6 +16,8 @@ test_that("plain vectors are ordinary and equal", {
 })
 
 test_that("writing to a plain vector is private, and costs the pages written", {
+  old <- options(onecopy.plain_in_place = TRUE)
+  on.exit(options(old))
   n <- 4e6
   s <- share(as.numeric(seq_len(n)))
   h <- sharedHandle(s)
@@ -55,6 +57,18 @@ test_that("a warning when something large is copied after all", {
   x <- share(as.numeric(1:50000), copyOnWrite = FALSE)
   negate <- function(v) -v
   expect_warning(negate(x), "copied in `negate")
+  many <- share(sprintf("string %d", 1:20000))
+  expect_warning({
+    changed <- many
+    changed[1] <- "new"
+  }, "copied")
+  expect_warning(sort(share(sprintf("string %d", 20000:1)), method = "quick"), "copied")
+  expect_silent({
+    nchar(many)
+    unique(many)
+    many[1:10]
+    share(letters)[1] == "a"
+  })
   y <- share(as.numeric(1:50000))
   expect_silent({
     y2 <- y
