@@ -60,7 +60,7 @@ shareConnection <- function(x, later = FALSE) {
     stop("shareConnection() makes a connection of the package processx, which is not installed: ",
          "install.packages(\"processx\").", call. = FALSE)
   }
-  if (!isTRUE(later) && !isFALSE(later)) stop("`later` must be TRUE or FALSE.", call. = FALSE)
+  check_flag(later, "later")
   if (!later) {
     if (missing(x)) stop("`x` is missing: give what the child shall have, or `later = TRUE`.", call. = FALSE)
     return(processx::conn_create_fd(.Call(oc_share_descriptor, x), close = TRUE))
@@ -217,11 +217,13 @@ as_channel <- function(pointer) structure(pointer, class = "onecopy_channel")
 #' @export
 mapSharedFile <- function(path, mode = c("raw", "logical", "integer", "numeric", "complex"), offset = 0,
                           length = NULL, dim = NULL) {
-  mode <- match.arg(mode)
-  if (!is.character(path) || base::length(path) != 1L || is.na(path)) stop("`path` must be one path.", call. = FALSE)
+  mode <- check_choice(mode, "mode", c("raw", "logical", "integer", "numeric", "complex"))
+  path <- check_path(path)
   if (!is.null(dim)) {
-    if (!is.numeric(dim) || anyNA(dim) || any(dim < 0)) stop("`dim` must be whole numbers of 0 or more.", call. = FALSE)
+    if (!is.numeric(dim) || anyNA(dim) || any(dim < 0 | dim > .Machine$integer.max | dim != floor(dim)))
+      wrong_argument("dim", "whole numbers from 0 to 2^31 - 1")
     dim <- as.integer(dim)
   }
+  if (!file.exists(path)) wrong_argument("path", paste0("a file; there is no such file: ", path))
   .Call(oc_map_file, normalizePath(path, mustWork = TRUE), mode, offset, length, dim)
 }

@@ -16,10 +16,8 @@ setGeneric("is.shared", function(x, ..., depth = 0, showAttributes = FALSE) stan
 #' @rdname is.shared
 #' @export
 setMethod("is.shared", "ANY", function(x, ..., depth = 0, showAttributes = FALSE) {
-  if (!is.numeric(depth) || length(depth) != 1L || is.na(depth)) {
-    stop("`depth` must be one number.", call. = FALSE)
-  }
-  check_option("showAttributes", showAttributes)
+  check_number(depth, "depth", "one number of 0 or more", least = 0)
+  check_flag(showAttributes, "showAttributes")
   answer_shared(x, depth, showAttributes, list())
 })
 

@@ -63,13 +63,12 @@
 #' @export
 lazyVector <- function(mode, length, populate, globals = list(), chunk = 65536, deadline = 30, writable = FALSE,
                        description = "a function in R", writeback = NULL, width = 60) {
-  populate <- match.fun(populate)
-  if (is.primitive(populate)) stop("`populate` must be a closure: function(start, end) ...", call. = FALSE)
+  check_closure(populate, "populate", "start, end")
+  check_flag(writable, "writable")
   if (!is.list(globals) || (base::length(globals) && is.null(names(globals))))
     stop("`globals` must be a named list", call. = FALSE)
   if (!is.null(writeback)) {
-    writeback <- match.fun(writeback)
-    if (is.primitive(writeback)) stop("`writeback` must be a closure: function(start, end, values) ...", call. = FALSE)
+    check_closure(writeback, "writeback", "start, end, values")
   }
   if (base::length(globals)) {
     environment(populate) <- list2env(globals, parent = environment(populate))
@@ -101,13 +100,17 @@ lazySeq <- lazySequence
 #' @export
 lazyBinary <- function(path, mode = "numeric", length = NULL, offset = 0, stride = 0, endian = .Platform$endian,
                        write = FALSE, chunk = 65536) {
-  size <- c(logical = 4, integer = 4, numeric = 8, double = 8, complex = 16, raw = 1)[[match.arg(
-    mode, c("logical", "integer", "numeric", "double", "complex", "raw"))]]
-  endian <- match.arg(endian, c("little", "big"))
-  path <- path.expand(path)
+  sizes <- c(logical = 4, integer = 4, numeric = 8, double = 8, complex = 16, raw = 1)
+  mode <- check_choice(mode, "mode", names(sizes))
+  size <- sizes[[mode]]
+  endian <- check_choice(endian, "endian", c("little", "big"))
+  path <- check_path(path)
+  check_number(offset, "offset", "a whole number of bytes", least = 0)
+  check_number(stride, "stride", "a whole number of bytes, or 0", least = 0)
+  check_flag(write, "write")
   if (is.null(length)) {
     bytes <- file.size(path)
-    if (is.na(bytes)) stop("onecopy: can't read ", path, ": there is no such file", call. = FALSE)
+    if (is.na(bytes)) wrong_argument("path", paste0("a file; there is no such file: ", path))
     length <- max(0, floor((bytes - offset - size) / if (stride > 0) stride else size) + 1)
   }
   source <- list(kind = "file", path = path, offset = offset, stride = stride, swap = endian != .Platform$endian)

@@ -25,6 +25,10 @@
 #' @name lazyArithmetic
 #' @export
 lazyReduce <- function(x, map, reduce, block = 131072) {
+  check_function(map, "map", "block")
+  check_function(reduce, "reduce", "a, b")
+  check_number(block, "block", "a number of elements of at least 1", least = 1)
+  if (!is.lazy(x) && !is.atomic(x)) wrong_argument("x", "a vector")
   node <- lazy_node(x)
   n <- lazy_length(node)
   if (n == 0) return(map(lazy_empty(node)))

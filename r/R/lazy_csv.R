@@ -37,10 +37,13 @@ lazyCsv <- function(path, columns = NULL, colClasses = NULL, sep = ",", quote = 
                     na.strings = c("", "NA"), encoding = "UTF-8", badRows = c("error", "skip"),
                     progress = interactive(), frame = TRUE, chunk = 65536, deadline = 60) {
   lazy_needs("data.table", "lazyCsv()")
-  badRows <- match.arg(badRows)
+  badRows <- check_choice(badRows, "badRows", c("error", "skip"))
+  encoding <- check_choice(encoding, "encoding", c("UTF-8", "Latin-1"))
+  check_flag(header, "header")
+  check_flag(frame, "frame")
   file <- lazy_file(path)
   csv <- list(file = file, sep = sep, quote = quote, missing = na.strings,
-              encoding = match.arg(encoding, c("UTF-8", "Latin-1")))
+              encoding = encoding)
   found <- lazy_csv_scan(csv, header, colClasses, badRows, progress)
   wanted <- lazy_choose(columns, found$csv$names, file$path)
   made <- lapply(wanted, function(name) {

@@ -26,6 +26,7 @@
 lazyParquet <- function(path, columns = NULL, frame = TRUE, chunk = 65536, deadline = 60,
                         python = Sys.getenv("ONECOPY_PYTHON", "python3")) {
   file <- lazy_file(path)
+  check_flag(frame, "frame")
   made <- lazy_from_python(python, c("parquet", file$path, chunk, deadline, columns), file$path)
   if (!is.null(columns)) made <- made[columns]
   lazy_frame(made, if (length(made)) length(made[[1L]]) else 0, frame)
@@ -36,12 +37,12 @@ lazyParquet <- function(path, columns = NULL, frame = TRUE, chunk = 65536, deadl
 lazyCompressed <- function(path, mode = "numeric", length = NULL, offset = 0, compression = NULL, chunk = 65536,
                            deadline = 300, python = Sys.getenv("ONECOPY_PYTHON", "python3")) {
   file <- lazy_file(path)
-  mode <- match.arg(mode, c("numeric", "double", "integer", "complex", "raw"))
+  mode <- check_choice(mode, "mode", c("numeric", "double", "integer", "complex", "raw"))
   for (number in list(length, offset))
     if (!is.null(number) && (!is.numeric(number) || base::length(number) != 1L || is.na(number) || number < 0))
       stop("`length` and `offset` must be numbers from 0 on", call. = FALSE)
   number <- function(x) if (is.null(x)) "" else format(x, scientific = FALSE)
-  compression <- if (is.null(compression)) "" else match.arg(compression, c("zstd", "bz2"))
+  compression <- if (is.null(compression)) "" else check_choice(compression, "compression", c("zstd", "bz2"))
   lazy_from_python(python, c("compressed", file$path, chunk, deadline, mode, number(offset), number(length),
                              compression), file$path)[[1L]]
 }

@@ -24,6 +24,8 @@ lazySql <- function(database, table, key, columns = NULL, writeback = FALSE, fra
   for (name in list(table, key))
     if (!is.character(name) || length(name) != 1L || is.na(name))
       stop("`table` and `key` must be one name each", call. = FALSE)
+  check_flag(writeback, "writeback")
+  check_flag(frame, "frame")
   if (writeback && frame)
     stop("what is assigned to a data frame stays in this process: say frame = FALSE", call. = FALSE)
   connect <- lazy_sql_connector(database)

@@ -13,7 +13,7 @@
 #' quantile(x, c(0.1, 0.9))
 #' @export
 lazyTable <- function(x, useNA = c("no", "ifany")) {
-  useNA <- match.arg(useNA)
+  useNA <- check_choice(useNA, "useNA", c("no", "ifany"))
   found <- lazyReduce(x, function(b) {
     values <- unique(b)
     list(values, as.double(tabulate(match(b, values), length(values))))

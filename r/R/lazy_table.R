@@ -1,10 +1,10 @@
 # What the sources of tables have in common: a file that must stay what it was, a cache, columns as a data frame.
 
 lazy_file <- function(path) {
-  if (!is.character(path) || length(path) != 1L || is.na(path)) stop("`path` must be one file", call. = FALSE)
-  path <- path.expand(path)
+  path <- check_path(path)
   seen <- file.info(path, extra_cols = FALSE)
-  if (is.na(seen$size) || seen$isdir) stop("onecopy: can't read ", path, ": there is no such file", call. = FALSE)
+  if (is.na(seen$size) || seen$isdir)
+    wrong_argument("path", paste0("a file; there is no such file: ", if (nchar(path) > 200) "its name is too long" else path))
   list(path = normalizePath(path), size = seen$size, changed = as.numeric(seen$mtime))
 }
 
@@ -92,6 +92,7 @@ lazy_needs <- function(package, what) {
 }
 
 lazy_choose <- function(columns, names, path) {
+  if (!is.null(columns) && (!is.character(columns) || !length(columns))) wrong_argument("columns", "names of columns, or NULL")
   missing <- setdiff(columns, names)
   if (length(missing))
     stop("onecopy: ", path, " has no column ", sQuote(missing[1L], FALSE), "; it has ", paste(names, collapse = ", "),

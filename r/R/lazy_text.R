@@ -2,7 +2,7 @@
 #' @export
 lazyText <- function(path, encoding = "UTF-8", progress = interactive(), chunk = 65536, deadline = 60) {
   file <- lazy_file(path)
-  encoding <- match.arg(encoding, c("UTF-8", "Latin-1"))
+  encoding <- check_choice(encoding, "encoding", c("UTF-8", "Latin-1"))
   tell <- lazy_progress(progress, file$size, paste("scanning", file$path))
   opened <- file(file$path, "rb")
   on.exit(close(opened))

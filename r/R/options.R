@@ -7,15 +7,10 @@ default_options <- list(
 
 check_option <- function(name, value) {
   if (name == "minLength") {
-    if (!is.numeric(value) || length(value) != 1L || is.na(value) || value < 0) {
-      stop("`minLength` must be one number that is not negative.", call. = FALSE)
-    }
+    check_number(value, "minLength", "one number that is not negative", least = 0)
     return(as.integer(min(value, .Machine$integer.max)))
   }
-  if (!is.logical(value) || length(value) != 1L || is.na(value)) {
-    stop("`", name, "` must be TRUE or FALSE.", call. = FALSE)
-  }
-  value
+  check_flag(value, name)
 }
 
 current_options <- function() mget(names(default_options), envir = package_options)
@@ -66,6 +61,7 @@ one_or_list <- function(x) if (length(x) == 1L) x[[1L]] else x
 #' sharedObjectPkgOptions(mustWork = FALSE)
 #' @export
 sharedObjectPkgOptions <- function(..., literal = TRUE) {
+  check_flag(literal, "literal")
   dots <- read_dots(as.list(substitute(list(...)))[-1L], literal, parent.frame())
   known <- names(default_options)
   unknown <- setdiff(c(dots$asked, names(dots$set)), known)

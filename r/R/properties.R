@@ -10,7 +10,8 @@
 #' @param ... Nothing to get all; names, as symbols or strings, to get some; `name = value` to set.
 #' @param literal If `FALSE`, symbols are variables that hold the names.
 #' @param value `TRUE` or `FALSE`.
-#' @return The properties (one value or a list), `NULL` if `x` is not shared; setters return the old value, invisibly.
+#' @return The properties (one value or a list), `NULL` if `x` is not shared; setters return the old value,
+#'   invisibly, and it is an error if `x` is not shared.
 #' @examples
 #' x <- share(1:9)
 #' sharedObjectProperties(x)
@@ -25,6 +26,7 @@ settable_properties <- c("copyOnWrite", "sharedSubset", "sharedCopy")
 #' @rdname sharedObjectProperties
 #' @export
 setMethod("sharedObjectProperties", "ANY", function(x, ..., literal = TRUE) {
+  check_flag(literal, "literal")
   dots <- read_dots(as.list(substitute(list(...)))[-1L], literal, parent.frame())
   with_properties(x, dots)
 })
@@ -63,7 +65,11 @@ with_properties <- function(x, dots) {
 get_property <- function(x, name) with_properties(x, list(asked = name, set = list()))
 
 set_property <- function(x, name, value) {
-  value <- check_option(name, value)
+  if (!is.logical(value) || length(value) != 1L || is.na(value)) {
+    stop("`value`, the new ", name, ", must be TRUE or FALSE.", call. = FALSE)
+  }
+  # Or somebody would go on believing that it is set.
+  if (!is.shared(x)) stop("`x` is not shared, so its ", name, " can't be set: share() it first.", call. = FALSE)
   invisible(with_properties(x, list(asked = character(), set = structure(list(value), names = name))))
 }
 

@@ -38,7 +38,13 @@
 #' @export
 createRecord <- function(type, fields, name = NULL, path = NULL, values = list(), keep = FALSE) {
   if (!is.null(name) && !is.null(path)) stop("Give `name` or `path`, not both.", call. = FALSE)
-  if (!isTRUE(keep) && !isFALSE(keep)) stop("`keep` must be TRUE or FALSE.", call. = FALSE)
+  if (!is.character(type) || length(type) != 1L || is.na(type) || !nzchar(type)) {
+    wrong_argument("type", "the name of the struct: one string")
+  }
+  check_flag(keep, "keep")
+  if (!is.null(name)) check_name(name)
+  if (!is.null(path)) path <- check_path(path)
+  if (!is.atomic(values) && !is.list(values)) wrong_argument("values", "a list named by fields")
   if (keep && is.null(name)) stop("`keep` is for records with a name; those in files stay anyway.", call. = FALSE)
   fields <- record_fields(fields)
   values <- as.list(values)
@@ -47,7 +53,7 @@ createRecord <- function(type, fields, name = NULL, path = NULL, values = list()
     stop("`values` must be a list named by fields, each once",
          if (length(unknown)) paste0("; there is no ", unknown[1L]), ".", call. = FALSE)
   }
-  where <- if (!is.null(path)) c(path = path.expand(path)) else if (!is.null(name) && keep) c(kept = name) else
+  where <- if (!is.null(path)) c(path = path) else if (!is.null(name) && keep) c(kept = name) else
     if (!is.null(name)) c(name = name)
   first <- lapply(names(fields$kinds), function(field) values[[field, exact = TRUE]])
   made <- .Call(oc_record_make, type, names(fields$kinds), unname(fields$kinds), fields$extents, first, where)
@@ -82,7 +88,7 @@ attachRecord <- function(handle = NULL, name = NULL, path = NULL) {
   if (is.null(handle) + is.null(name) + is.null(path) != 2L) {
     stop("Give one of `handle`, `name` and `path`.", call. = FALSE)
   }
-  if (!is.null(path)) path <- path.expand(path)
+  if (!is.null(path)) path <- check_path(path)
   structure(list(pointer = .Call(oc_record_open, handle, name, path)), class = "onecopyRecord")
 }
 
@@ -90,7 +96,7 @@ attachRecord <- function(handle = NULL, name = NULL, path = NULL) {
 #' @export
 withRecord <- function(record, expr, timeout = NULL, repair = NULL) {
   pointer <- record_pointer(record)
-  if (!is.null(repair) && !is.function(repair)) stop("`repair` must be a function of the record.", call. = FALSE)
+  if (!is.null(repair)) check_function(repair, "repair", "record")
   .Call(oc_record_must_be_free, pointer)
   # Before it is locked, as an interrupt may come in between; what is not locked is not unlocked.
   on.exit(.Call(oc_record_unlock, pointer))
@@ -109,7 +115,7 @@ withRecord <- function(record, expr, timeout = NULL, repair = NULL) {
 }
 
 record_pointer <- function(record) {
-  if (!inherits(record, "onecopyRecord")) stop("This is no record: see attachRecord().", call. = FALSE)
+  if (!inherits(record, "onecopyRecord")) wrong_argument("record", "a record, from attachRecord()")
   .subset2(record, "pointer")
 }
 

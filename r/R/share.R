@@ -9,6 +9,10 @@
 #' by element, all in one region; environments (and R6 objects) in place: each binding is replaced by its shared
 #' version. What has no elements to share (symbols, functions, external pointers) is passed through.
 #'
+#' A list of 64 elements or more is shared as a whole from R 4.3 on, however short its elements: it travels as one handle,
+#' and an element is made when it is asked for. Before R 4.3 each element is shared by itself; those shorter than
+#' `minLength`, a million scalars for instance, stay as they are and travel as data.
+#'
 #' # Writing
 #' With `copyOnWrite = TRUE` a shared vector is as safe as any R value: `y <- x; y[1] <- 0` changes `y` alone, and
 #' costs the pages written, not the size of `x`. With `copyOnWrite = FALSE` assignments write to the shared memory, and
@@ -49,6 +53,9 @@ setMethod("share", "ANY", function(x, ..., copyOnWrite, sharedSubset, sharedCopy
                                    minLength, name = NULL, replace = FALSE, path = NULL) {
   reject_dots(...)
   settings <- current_options()
+  check_flag(replace, "replace")
+  if (!is.null(name)) check_name(name)
+  if (!is.null(path)) path <- check_path(path)
   given <- list()
   if (!missing(copyOnWrite)) given$copyOnWrite <- check_option("copyOnWrite", copyOnWrite)
   if (!missing(sharedSubset)) given$sharedSubset <- check_option("sharedSubset", sharedSubset)
@@ -149,17 +156,16 @@ progress_display <- function() {
 #' @export
 SharedObject <- function(mode = c("raw", "logical", "integer", "numeric", "complex"), length, attrib = list(), ...) {
   if (missing(length)) stop("`length` is missing: give the number of elements.", call. = FALSE)
-  mode <- match.arg(mode)
+  mode <- check_choice(mode, "mode", c("raw", "logical", "integer", "numeric", "complex"))
   if (!is.list(attrib) || (base::length(attrib) && is.null(names(attrib)))) {
     stop("`attrib` must be a named list.", call. = FALSE)
   }
   settings <- current_options()
   given <- list(...)
   allowed <- c("copyOnWrite", "sharedSubset", "sharedCopy", "name", "replace", "keep")
-  bad <- setdiff(c(names(given), if (base::length(given) && is.null(names(given))) "?"), allowed)
-  if (base::length(bad)) {
-    stop("SharedObject() has no argument `", bad[1L], "`; it has ", paste(allowed, collapse = ", "), ".", call. = FALSE)
-  }
+  check_names(given, allowed, "SharedObject")
+  for (n in setdiff(names(given), "name")) check_flag(given[[n]], n)
+  if (!is.null(given$name)) check_name(given$name)
   settings[names(given)] <- given
   dims <- attrib$dim
   if (!is.null(dims)) dims <- as.integer(dims)

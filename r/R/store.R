@@ -12,8 +12,9 @@ listSharedObjects <- function(end = NULL, start = NULL) {
 }
 
 check_ids <- function(id) {
-  if (!is.character(id) || anyNA(id)) {
-    stop("`id` must be a character vector of ids, names or handles, without NA.", call. = FALSE)
+  # R's environments, which hold what is mapped, refuse names that are longer than anything that can be an id.
+  if (!is.character(id) || anyNA(id) || any(!nchar(id) | nchar(id, "bytes") > 1000 | grepl("[[:cntrl:]]", id))) {
+    stop("`id` must be a character vector of ids, names or handles, without NA and \"\".", call. = FALSE)
   }
   id
 }

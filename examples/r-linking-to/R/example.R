@@ -9,3 +9,6 @@ shared_samples <- function() attachShared(.Call(example_samples))
 
 # What a package written for SharedObject does: allocate, map, write, read, free.
 memory_round_trip <- function(number) .Call(example_memory, as.double(number))
+
+# A record, made in C++ if the file is not there yet; R reads and writes its fields visits and total.
+tally_at <- function(path) attachRecord(path = .Call(example_tally, path.expand(path)))

@@ -11,6 +11,13 @@
 #include <Rinternals.h>
 #include <R_ext/Rdynload.h>
 
+// Shared with R and Python field by field: attachRecord() in R, @onecopy.record in Python.
+struct tally {
+  std::int32_t visits = 0;
+  double total = 0;
+};
+ONECOPY_RECORD(tally, visits, total)
+
 namespace {
 
 // R's errors jump over destructors, so the message is kept until every C++ object is gone.
@@ -130,10 +137,18 @@ SEXP memory(SEXP number) {
   });
 }
 
+SEXP new_tally(SEXP path) {
+  return guarded([&] {
+    onecopy::record<tally>::open(CHAR(STRING_ELT(path, 0)));
+    return path;
+  });
+}
+
 const R_CallMethodDef calls[] = {{"example_fibonacci", reinterpret_cast<DL_FUNC>(fibonacci), 1},
                                  {"example_sum", reinterpret_cast<DL_FUNC>(sum), 1},
                                  {"example_samples", reinterpret_cast<DL_FUNC>(samples), 0},
                                  {"example_memory", reinterpret_cast<DL_FUNC>(memory), 1},
+                                 {"example_tally", reinterpret_cast<DL_FUNC>(new_tally), 1},
                                  {nullptr, nullptr, 0}};
 
 }  // namespace

@@ -4,6 +4,14 @@ in_child <- function(f, args = list()) {
   callr::r(f, args, libpath = .libPaths())
 }
 
+# What examples/r-linking-to makes: a package that uses onecopy from C++. Not named with `::`, as it is no package that a
+# repository has, and R CMD check would look for it there.
+example_package <- function() {
+  name <- "onecopyexample"
+  skip_if_not_installed(name)
+  asNamespace(name)
+}
+
 # Memory that only this process has, in bytes: its heap, and pages that were copied on write.
 private_memory <- function() {
   gc(FALSE)

@@ -10,6 +10,8 @@ values <- function(mode) {
 lazy_of <- function(v) lazyVector(if (is.double(v)) "numeric" else typeof(v), length(v),
                                   function(start, end) v[start:end], globals = list(v = v), chunk = 4096)
 quietly <- function(x) suppressWarnings(x)
+# Which of NA and NaN comes of both together depends on how R was compiled, and on what is recycled: see ?NaN.
+only_na <- function(x) if (is.double(x)) replace(x, is.nan(x), NA) else x
 
 test_that("operators have R's types, values, NA, overflow and recycling", {
   for (a in c("logical", "integer", "numeric")) for (b in c("logical", "integer", "numeric")) {
@@ -21,8 +23,9 @@ test_that("operators have R's types, values, NA, overflow and recycling", {
       f <- get(op)
       got <- f(lx, ly)
       expect_true(is.lazy(got))
-      expect_identical(as.vector(got), quietly(f(x, y)), info = paste(a, op, b))
-      expect_identical(as.vector(f(lx, y[1:3])), quietly(f(x, y[1:3])), info = paste(a, op, "recycled", b))
+      expect_identical(only_na(as.vector(got)), only_na(quietly(f(x, y))), info = paste(a, op, b))
+      expect_identical(only_na(as.vector(f(lx, y[1:3]))), only_na(quietly(f(x, y[1:3]))),
+                       info = paste(a, op, "recycled", b))
       expect_identical(as.vector(f(2L, ly)), quietly(f(2L, y)), info = paste("2L", op, b))
     }
   }

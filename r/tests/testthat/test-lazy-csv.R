@@ -99,7 +99,7 @@ test_that("bad rows are told with their lines, or left out", {
   expect_error(lazyCsv(nul), "NUL")
   expect_error(lazyCsv(csv_file("a", "1"), sep = "ab"), "sep")
   expect_error(lazyCsv(csv_file("a", "1"), sep = ""), "sep")
-  expect_error(lazyCsv(1), "one file")
+  expect_error(lazyCsv(1), "`path`.*one path")
 })
 
 test_that("a file that is changed, cut or removed is an error at the touch, and fine again when it is back", {

@@ -1,25 +1,148 @@
-# The parallel packages, with real workers: only handles travel, and a worker's death takes nothing with it.
+# The parallel packages, with real workers. Each goes through the same: what is sent is a handle, workers use the same
+# memory and return shared results, a handle that comes too late is an error where it is used and breaks nothing, and a
+# worker that dies takes nothing with it.
 
 big <- as.numeric(1:2e5)
 
-# Bytes that a socket cluster writes for one call with this object.
-sent_bytes <- function(x) wire_size(list(fun = function(x) sum(x), args = list(x)))
+# What a package can do with a function: `call(f, x)` runs f(i, x) for i of 1 and 2 in workers and gives both results.
+engines <- list(
+  "parallel, socket workers" = list(needs = "parallel", open = function() {
+    cluster <- parallel::makeCluster(2)
+    list(call = function(f, x) parallel::clusterApply(cluster, 1:2, f, x),
+         close = function() try(parallel::stopCluster(cluster), silent = TRUE))
+  }),
+  "foreach with doParallel" = list(needs = c("foreach", "doParallel"), open = function() {
+    cluster <- parallel::makeCluster(2)
+    doParallel::registerDoParallel(cluster)
+    `%dopar%` <- foreach::`%dopar%`
+    list(call = function(f, x) foreach::foreach(i = 1:2) %dopar% f(i, x),
+         close = function() {
+           foreach::registerDoSEQ()
+           try(parallel::stopCluster(cluster), silent = TRUE)
+         })
+  }),
+  "future, multisession" = list(needs = "future", open = function() {
+    old <- future::plan(future::multisession, workers = 2)
+    list(call = function(f, x) {
+           started <- lapply(1:2, function(i) future::future(f(i, x), globals = list(f = f, i = i, x = x)))
+           lapply(started, future::value)
+         },
+         close = function() future::plan(old))
+  }),
+  "BiocParallel, socket workers" = list(needs = "BiocParallel", open = function() {
+    param <- BiocParallel::bpstart(BiocParallel::SnowParam(2))
+    list(call = function(f, x) BiocParallel::bplapply(1:2, f, x, BPPARAM = param),
+         close = function() try(BiocParallel::bpstop(param), silent = TRUE))
+  }),
+  "callr" = list(needs = "callr", open = function() {
+    session <- callr::r_session$new(options = callr::r_session_options(libpath = .libPaths()))
+    list(call = function(f, x) lapply(1:2, function(i) session$run(f, list(i, x))),
+         close = function() session$close())
+  }),
+  # These fork. They run in a process of their own: once processx, which callr uses, has run a child, the package
+  # parallel is not told of the end of its children any more, and waits for them in vain when R ends.
+  "parallel, forked children" = list(needs = "parallel", forks = TRUE, open = function() {
+    list(call = function(f, x) {
+           out <- suppressWarnings(parallel::mclapply(1:2, f, x, mc.cores = 2))
+           for (one in out) if (inherits(one, "try-error")) stop(one)
+           if (any(vapply(out, is.null, NA))) stop("a child died")
+           out
+         },
+         close = function() NULL)
+  }),
+  "future, multicore" = list(needs = "future", forks = TRUE, open = function() {
+    future::plan(future::multicore, workers = 2)
+    list(call = function(f, x) lapply(lapply(1:2, function(i) future::future(f(i, x))), future::value),
+         close = function() NULL)
+  }),
+  "BiocParallel, forked children" = list(needs = "BiocParallel", forks = TRUE, open = function() {
+    param <- BiocParallel::MulticoreParam(2)
+    list(call = function(f, x) BiocParallel::bplapply(1:2, f, x, BPPARAM = param), close = function() NULL)
+  }))
 
-test_that("parallel: socket workers", {
+# Bytes that R writes to connections and files while `code` runs: what is serialized, and what goes into files. Sockets
+# are not counted by the kernel for a process, but everything that goes through them is serialized first.
+bytes_written <- function(code) {
+  total <- 0
+  plain <- base::serialize
+  count <- function(object, connection) if (!is.null(connection)) total <<- total + length(plain(object, NULL))
+  in_files <- function() as.numeric(sub("wchar: ", "", grep("^wchar", readLines("/proc/self/io"), value = TRUE)))
+  suppressMessages(trace("serialize", bquote(.(count)(object, connection)), where = baseenv(), print = FALSE))
+  on.exit(suppressMessages(untrace("serialize", where = baseenv())))
+  before <- in_files()
+  force(code)
+  total + in_files() - before
+}
+
+# All that an engine is asked; a list of what came of it. Self-contained, so that it can run in another process.
+exercise <- function(engine, x, late, bytes_written) {
+  library(onecopy)
+  # Without the text of this file, which R keeps with its functions and would send along.
+  globally <- function(f) {
+    environment(f) <- globalenv()
+    utils::removeSource(f)
+  }
+  opened <- engine$open()
+  on.exit(opened$close())
+  use <- globally(function(i, x) list(x[i], sum(x), onecopy::is.shared(x)))
+  opened$call(use, x[1:10])  # loads what has to be loaded
+  found <- list()
+  found$sent <- bytes_written(found$used <- opened$call(use, x)) - bytes_written(opened$call(use, x[1:10]))
+  made <- opened$call(globally(function(i, x) onecopy::share(x * i)), x)
+  found$returned <- list(shared = vapply(made, is.shared, NA), sums = vapply(made, sum, 1),
+                         wire = vapply(made, function(m) length(serialize(m, NULL)), 1L))
+  found$late <- tryCatch(opened$call(globally(function(i, path) sum(readRDS(path))), late), error = conditionMessage)
+  found$late_length <- opened$call(globally(function(i, path) length(readRDS(path))), late)
+  found$after_late <- opened$call(use, x)
+  found$died <- tryCatch({
+    opened$call(globally(function(i, x) {
+      kept <- x
+      total <- sum(x)
+      tools::pskill(Sys.getpid(), tools::SIGKILL)
+      Sys.sleep(60)
+    }), x)
+    "nothing"
+  }, error = function(e) "error")
+  found$held <- x[1:3]
+  found
+}
+environment(exercise) <- globalenv()
+
+for (name in names(engines)) {
+  test_that(name, {
+    engine <- engines[[name]]
+    for (package in engine$needs) skip_if_not_installed(package)
+    s <- share(big)
+    gone <- share(big + 1)
+    late <- tempfile()
+    saveRDS(gone, late)
+    freeSharedMemory(sharedObjectProperties(gone, dataId))
+    rm(gone)
+    gc()
+    environment(engine$open) <- globalenv()
+    found <- if (isTRUE(engine$forks)) in_child(exercise, list(engine, s, late, bytes_written))
+             else exercise(engine, s, late, bytes_written)
+    expected <- lapply(1:2, function(i) list(big[i], sum(big), TRUE))
+    expect_identical(found$used, expected)
+    # Beyond what the package sends anyhow with ten numbers. The data is 1.6 MB for each of two tasks.
+    expect_lt(found$sent, 2e4)
+    expect_identical(found$returned$shared, c(TRUE, TRUE))
+    expect_true(all(found$returned$wire <= 300))
+    expect_identical(found$returned$sums, sum(big) * c(1, 2))
+    expect_match(found$late, "gone|no longer|there is no")
+    expect_identical(found$late_length, list(length(big), length(big)))
+    expect_identical(found$after_late, expected)
+    expect_identical(found$held, big[1:3])
+    expect_identical(s[1:3], big[1:3])
+    expect_true(hasSharedMemory(sharedObjectProperties(s, dataId)))
+  })
+}
+
+test_that("a worker's private memory does not grow with what it reads", {
   skip_if_not_installed("parallel")
   s <- share(big)
-  expect_lt(sent_bytes(s), sent_bytes(0) + 200)
   cl <- parallel::makeCluster(2)
   on.exit(parallel::stopCluster(cl))
-  expect_identical(parallel::clusterCall(cl, function(x) sum(x), s), list(sum(big), sum(big)))
-  expect_identical(unlist(parallel::clusterApply(cl, 1:4, function(i, x) x[i], s)), big[1:4])
-  expect_identical(parallel::parSapply(cl, 1:4, function(i, data) data[i] * 2, data = s), big[1:4] * 2)
-  # Workers return shared results, and forget them.
-  made <- parallel::clusterApply(cl, 1:2, function(i) onecopy::share(rep(i, 1000)))
-  parallel::clusterEvalQ(cl, gc())
-  expect_true(all(vapply(made, is.shared, NA)))
-  expect_identical(made[[2]][1:2], c(2L, 2L))
-  # Private memory of a worker does not grow with what it reads.
   grown <- parallel::clusterCall(cl, function(x) {
     anonymous <- function() {
       gc(FALSE)
@@ -33,7 +156,7 @@ test_that("parallel: socket workers", {
   for (g in grown) expect_lt(g, 8e5)
 })
 
-test_that("parallel: workers write into a shared matrix", {
+test_that("workers write into a shared matrix", {
   skip_if_not_installed("parallel")
   result <- SharedObject("numeric", 40, attrib = list(dim = c(10L, 4L)), copyOnWrite = FALSE)
   cl <- parallel::makeCluster(2)
@@ -43,28 +166,17 @@ test_that("parallel: workers write into a shared matrix", {
     NULL
   }, result)
   expect_identical(unshare(result), outer(1:10, 1:4) * 1.0)
-  parallel::mclapply(1:4, function(i) {
-    result[, i] <<- -i
+  in_child(function(result) {
+    parallel::mclapply(1:4, function(i) {
+      result[, i] <<- -i
+      NULL
+    }, mc.cores = 2)
     NULL
-  }, mc.cores = 2)
+  }, list(result))
   expect_identical(unshare(result), matrix(rep(-(1:4) * 1.0, each = 10), 10))
 })
 
-test_that("parallel: a handle that arrives too late does not break the cluster", {
-  skip_if_not_installed("parallel")
-  s <- share(big)
-  late <- s
-  cl <- parallel::makeCluster(1)
-  on.exit(parallel::stopCluster(cl))
-  path <- tempfile()
-  saveRDS(late, path)
-  freeSharedMemory(sharedObjectProperties(s, dataId))
-  expect_error(parallel::clusterCall(cl, function(p) sum(readRDS(p)), path), "gone|found|no longer|no such|there is no")
-  expect_identical(parallel::clusterCall(cl, function(p) length(readRDS(p)), path), list(length(big)))
-  expect_identical(parallel::clusterCall(cl, function() 42), list(42))
-})
-
-test_that("callr: processes and sessions", {
+test_that("the results of a worker that was killed stay as long as somebody has them", {
   skip_if_not_installed("callr")
   s <- share(list(x = big, y = letters))
   session <- callr::r_session$new(options = callr::r_session_options(libpath = .libPaths()))
@@ -75,53 +187,4 @@ test_that("callr: processes and sessions", {
   session$kill()
   expect_identical(shared[3], 6)
   expect_identical(s$x[3], 3)
-})
-
-test_that("future", {
-  skip_if_not_installed("future")
-  s <- share(big)
-  old <- future::plan(future::multisession, workers = 2)
-  on.exit(future::plan(old))
-  f <- future::future({
-    list(sum(s), onecopy::is.shared(s))
-  })
-  expect_identical(future::value(f), list(sum(big), TRUE))
-  future::plan(future::multicore, workers = 2)
-  expect_identical(future::value(future::future(sum(s))), sum(big))
-})
-
-test_that("foreach with doParallel", {
-  skip_if_not_installed("doParallel")
-  skip_if_not_installed("foreach")
-  s <- share(big)
-  cl <- parallel::makeCluster(2)
-  on.exit(parallel::stopCluster(cl))
-  doParallel::registerDoParallel(cl)
-  `%dopar%` <- foreach::`%dopar%`
-  out <- foreach::foreach(i = 1:4, .combine = c) %dopar% (s[i] + onecopy::is.shared(s))
-  expect_identical(out, big[1:4] + 1)
-})
-
-test_that("BiocParallel", {
-  skip_if_not_installed("BiocParallel")
-  s <- share(big)
-  for (param in list(BiocParallel::SnowParam(2), BiocParallel::MulticoreParam(2))) {
-    out <- BiocParallel::bplapply(1:4, function(i, s) list(s[i], onecopy::is.shared(s)), s = s, BPPARAM = param)
-    expect_identical(out, lapply(1:4, function(i) list(big[i], TRUE)))
-  }
-})
-
-test_that("a worker that dies takes nothing with it", {
-  skip_if_not_installed("parallel")
-  s <- share(big)
-  cl <- parallel::makeCluster(1)
-  parallel::clusterCall(cl, function(x) {
-    kept <<- x
-    sum(x)
-  }, s)
-  pid <- parallel::clusterCall(cl, Sys.getpid)[[1]]
-  tools::pskill(pid, tools::SIGKILL)
-  suppressWarnings(try(parallel::stopCluster(cl), silent = TRUE))
-  expect_identical(s[1:3], c(1, 2, 3))
-  expect_true(hasSharedMemory(sharedObjectProperties(s, dataId)))
 })

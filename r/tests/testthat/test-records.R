@@ -10,7 +10,7 @@ test_that("what is no record, or not there, is refused with the reason", {
   writeBin(as.raw(0:255), damaged)
   on.exit(unlink(damaged))
   expect_error(attachRecord(path = damaged), class = "onecopy_corrupt")
-  expect_error(withRecord(list(), 1), "no record")
+  expect_error(withRecord(list(), 1), "record", class = "onecopy_invalid_argument")
   stale <- structure(list(pointer = 1), class = "onecopyRecord")
   expect_error(stale$bar, class = "onecopy_invalid_argument")
 })

@@ -210,6 +210,58 @@ test_that("sparse matrices", {
   expect_lt(wire_size(s), 1000)
 })
 
+test_that("Matrix computes with a shared sparse matrix as with any other, and leaves it shared", {
+  skip_if_not_installed("Matrix")
+  suppressMessages(requireNamespace("Matrix"))
+  set.seed(1)
+  m <- Matrix::rsparsematrix(2000, 300, 0.1)
+  m <- as(m, "CsparseMatrix")
+  s <- share(m)
+  v <- runif(300)
+  square <- Matrix::crossprod(m) + Matrix::Diagonal(300)
+  shared_square <- share(square)
+  same <- function(f) expect_identical(unshare(f(s)), f(m))
+  same(function(x) x %*% v)
+  same(function(x) Matrix::t(x) %*% x)
+  same(function(x) Matrix::crossprod(x))
+  same(function(x) Matrix::colSums(x))
+  same(function(x) Matrix::rowMeans(x))
+  same(function(x) x[c(1, 5, 7), ])
+  same(function(x) x[, 2:9])
+  same(function(x) x * 2 + x)
+  same(function(x) x > 0.5)
+  same(function(x) rbind(x, x))
+  same(function(x) Matrix::summary(x)$x)
+  same(function(x) as.matrix(x)[1:5, ])
+  expect_identical(Matrix::solve(shared_square, v), Matrix::solve(square, v))
+  for (slot in list(s@x, s@i, s@p)) expect_true(is.shared(slot))
+  expect_lt(wire_size(s), 1000)
+  y <- s
+  y[1, 1] <- 99
+  expect_identical(s[1, 1], m[1, 1])
+  expect_identical(in_child(function(s) Matrix::colSums(s), list(s)), Matrix::colSums(m))
+})
+
+test_that("environments and R6 objects in another process", {
+  skip_if_not_installed("R6")
+  Person <- R6::R6Class("Person", public = list(d = NULL, initialize = function(d) self$d <- d,
+                                                 total = function() sum(self$d)))
+  p <- share(Person$new(as.numeric(1:1e5)))
+  # The class itself travels with its objects, methods and all. The data is 800 KB.
+  expect_lt(wire_size(p) - wire_size(Person$new(1)), 1e5)
+  expect_identical(in_child(function(p) list(p$total(), onecopy::is.shared(p$d)), list(p)), list(sum(1:1e5) * 1.0, TRUE))
+  e <- new.env()
+  e$x <- as.numeric(1:1e5)
+  e$inner <- list2env(list(y = letters))
+  share(e)
+  found <- in_child(function(e) {
+    e$x[1] <- 0
+    list(sum(e$x), e$inner$y[26])
+  }, list(e))
+  expect_identical(found, list(sum(1:1e5) - 1, "z"))
+  expect_identical(e$x[1], 1)
+})
+
 test_that("sequences and other compact vectors are streamed, not made whole", {
   s <- share(1:1e6)
   expect_identical(s[c(1, 1e6)], c(1L, 1000000L))
@@ -223,9 +275,9 @@ test_that("sequences and other compact vectors are streamed, not made whole", {
 })
 
 test_that("types that only other languages have", {
-  skip_if_not_installed("onecopyexample")
+  example <- example_package()
   skip_if_not_installed("bit64")
-  s <- onecopyexample::shared_samples()
+  s <- example$shared_samples()
   expect_identical(s$int8[], c(-1L, 0L, 1L, 127L))
   expect_identical(s$int16[], c(-300L, 0L, 300L))
   expect_identical(s$uint8[], c(0L, 1L, 255L))
@@ -263,8 +315,8 @@ test_that("types that only other languages have", {
 })
 
 test_that("the C++ interface: R's vectors read in C++, SharedObject's functions", {
-  skip_if_not_installed("onecopyexample")
-  expect_identical(onecopyexample::shared_sum(share(c(1, 2, 3.5))), 6.5)
-  expect_identical(onecopyexample::memory_round_trip(42), 42)
-  expect_error(onecopyexample::shared_sum(share(1:3)), "float64")
+  example <- example_package()
+  expect_identical(example$shared_sum(share(c(1, 2, 3.5))), 6.5)
+  expect_identical(example$memory_round_trip(42), 42)
+  expect_error(example$shared_sum(share(1:3)), "float64")
 })

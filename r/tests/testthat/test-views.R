@@ -177,6 +177,25 @@ test_that("lists and data frames of views", {
   expect_equal(coef(lm(mpg ~ wt, share(mtcars))), coef(lm(mpg ~ wt, mtcars)))
 })
 
+test_that("str, print, summary and object.size show what they show for ordinary objects", {
+  values <- list(n = runif(1000), s = paste0("k", 1:1000), r = rep(c("a", "b"), 500), f = factor(rep(c("u", "v"), 500)),
+                 d = as.Date("2024-01-01") + 0:999, m = matrix(1:6, 2, dimnames = list(c("a", "b"), NULL)),
+                 t = data.frame(a = 1:4, b = letters[1:4]), l = lapply(1:100, function(i) c(i, 2, 3)))
+  for (name in names(values)) {
+    v <- values[[name]]
+    s <- share(v)
+    for (show in list(str, print, summary)) {
+      expect_identical(capture.output(show(s)), capture.output(show(v)), info = name)
+    }
+    # Rounding up of small vectors to R's own block sizes is the only difference.
+    size <- as.numeric(object.size(v))
+    expect_lt(abs(as.numeric(object.size(s)) - size), 0.1 * size + 2000)
+    expect_true(is.shared(s), info = name)
+    # Many leaves have a handle each before R 4.3.
+    if (name != "l") expect_lte(wire_size(s), 6000)
+  }
+})
+
 test_that("views survive collection at any moment", {
   skip_on_cran()
   code <- quote({
