@@ -7,6 +7,7 @@ n <- sized(1e6, 1e3)
 operations <- list(
   list("nchar", "nchar(x)", function(x, some) nchar(x)),
   list("unique", "unique(x)", function(x, some) unique(x)),
+  list("duplicated", "duplicated(x)", function(x, some) duplicated(x)),
   list("equal", "x == value", function(x, some) x == some[1L]),
   list("match", "match(values, x)", function(x, some) match(some, x)),
   list("table", "table(x)", function(x, some) table(x)),
