@@ -209,7 +209,7 @@ class DirectoryPlugin(SchedulerPlugin):  # type: ignore[misc]
 
     async def close_depot(self, depot: str) -> str:
         self.directory.close(depot)
-        self._notify()
+        self._freed()
         return "OK"
 
     async def find(self, identity: str, store: str, asking: str, without: list[str], any_load: bool) -> dict[str, Any]:

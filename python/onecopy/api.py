@@ -18,7 +18,7 @@ from ._encode import write
 from ._lazy_array import memory_of
 from ._opaque import pickles_allowed, write_pickled
 from ._place import noted_node, owner_of, require_intact
-from .errors import InvalidArgument, NotFound, WrongHost, WrongType
+from .errors import Corrupt, Error, InvalidArgument, NotFound, WrongHost, WrongType
 
 T = TypeVar("T")
 Progress = Callable[[int, int], object]
@@ -264,6 +264,10 @@ def save(obj: Any, path: str | os.PathLike[str], *, progress: Progress | bool | 
     _publish(obj, progress, where="file", replace=True, path=os.path.abspath(os.fspath(path)))
 
 
+# What libraries raise for data that are not what their type says.
+_NONSENSE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, OSError, NotImplementedError)
+
+
 def open(path: str | os.PathLike[str], *, allow_pickle: bool = False, tables: str = "auto",
          writable: str | None = None) -> Any:
     """The object in a file that ``save`` wrote, mapped: nothing is read before it is used.
@@ -280,6 +284,11 @@ def open(path: str | os.PathLike[str], *, allow_pickle: bool = False, tables: st
     token = pickles_allowed.set(allow_pickle)
     try:
         return _loaded(node, tables, writable)
+    except _NONSENSE as reason:
+        if allow_pickle or isinstance(reason, Error):
+            raise  # code of the user's classes may raise what it likes
+        raise Corrupt(f"open {os.fspath(path)}", f"its data make no sense ({type(reason).__name__}: {reason})",
+                      "onecopy.verify says whether its bytes are still those that were saved") from reason
     finally:
         pickles_allowed.reset(token)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import os
 import pickle
+import signal
 
 import cloudpickle
 import joblib
@@ -100,3 +102,60 @@ def test_a_large_frame_pickles_in_less_than_4_kb():
     frame = pd.DataFrame({f"c{i}": np.zeros(100_000) for i in range(50)})
     frame["s"] = "text"
     assert len(pickle.dumps(onecopy.share(frame))) < 4096
+
+
+# ------------------------------------------------------------ what goes wrong on the way
+
+
+def die(x):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def use_what_is_gone(x):
+    return onecopy.is_missing(x) or x.sum()
+
+
+def refuse(x):
+    x[0] = 1.0
+
+
+def test_a_worker_that_is_killed_takes_nothing_away():
+    shared = onecopy.share(np.arange(100_000.0))
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as pool,
+        pytest.raises(concurrent.futures.process.BrokenProcessPool),
+    ):
+        pool.submit(die, shared).result(timeout=60)
+    assert shared[99_999] == 99_999 and onecopy.attach(onecopy.handle(shared)).sum() == shared.sum()
+
+
+def test_errors_come_back_as_what_they_are(context):
+    shared = onecopy.share(np.arange(1000.0))
+    late = onecopy.share(np.arange(2000.0))
+    message = pickle.dumps(late)
+    onecopy.free(late)
+    del late
+    gone = pickle.loads(message)
+    with context.Pool(1) as pool:
+        with pytest.raises(ValueError, match="read-only"):
+            pool.apply(refuse, (shared,))
+        assert pool.apply(use_what_is_gone, (gone,)) is True
+        with pytest.raises(onecopy.NotFound) as reason:
+            pool.apply(onecopy.attach, (onecopy.handle(shared)[:-4] + "0000",))
+        assert "attach" in reason.value.tried
+        assert pool.apply(total, (shared,)) == (499500.0, True), "the pool goes on"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda b: b[:-20], lambda b: b.replace(b"onecopy:1:", b"onecopy:9:"), lambda b: b.replace(b"_pickle", b"_pickl_")],
+    ids=["short", "newer", "renamed"],
+)
+def test_a_damaged_pickle_is_an_error_or_missing(damage):
+    data = damage(pickle.dumps(onecopy.share(np.arange(1000.0))))
+    try:
+        found = pickle.loads(data)
+    except (pickle.UnpicklingError, EOFError, ImportError, AttributeError):
+        return
+    assert onecopy.is_missing(found)

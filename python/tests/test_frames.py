@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import numpy as np
 import pandas as pd
@@ -270,3 +271,19 @@ def test_sparse(kind, form):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(shared)).toarray(), matrix.toarray())
     if kind in ("csr", "csc", "coo"):
         assert onecopy.is_shared(shared.data)
+
+
+def test_what_no_frame_can_carry_is_named_and_leaves_nothing():
+    before = len(onecopy.ls())
+    with pytest.raises((TypeError, pickle.PicklingError), match="lock"):
+        onecopy.share(pd.DataFrame({"a": [1.0, 2.0], "locks": [threading.Lock(), None]}))
+    with pytest.raises((TypeError, pickle.PicklingError), match="lock"):
+        onecopy.share(pd.Series([threading.Lock()], name="locks"))
+    assert len(onecopy.ls()) == before
+    shared = onecopy.share(pd.DataFrame({"a": [1.0, 2.0]}))
+    with pytest.raises(onecopy.InvalidArgument, match="excel"):
+        onecopy.attach(onecopy.handle(shared), tables="excel")
+    with pytest.raises(onecopy.WrongType, match="DataFrame"):
+        onecopy.attach(onecopy.handle(shared), writable="private")
+    with pytest.raises(onecopy.WrongType):
+        onecopy.handle(shared[["a"]] + 1)

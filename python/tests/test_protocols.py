@@ -110,6 +110,37 @@ def test_arrow_tables_are_streams():
     assert len(pickle.dumps(shared)) < 1000 and pickle.loads(pickle.dumps(shared)).equals(TABLE)
 
 
+class OnlyArrow:
+    """What a consumer sees that knows nothing but Arrow's protocol."""
+
+    def __init__(self, of: Any) -> None:
+        self.__arrow_c_array__ = of.__arrow_c_array__
+        self.__arrow_c_schema__ = of.__arrow_c_schema__
+
+
+@pytest.mark.parametrize("array", [BIG, BIG.astype("i2"), BIG.astype("M8[us]"), BIG[:0]], ids=lambda x: str(x.dtype))
+def test_arrow_reads_shared_arrays_in_place(array):
+    shared = onecopy.share(array)
+    taken = pa.array(OnlyArrow(shared))
+    assert taken.equals(pa.array(array)) and taken.null_count == 0
+    if len(array):
+        assert taken.buffers()[1].address == shared.ctypes.data
+    assert pa.DataType._import_from_c_capsule(shared.__arrow_c_schema__()) == taken.type
+    del shared
+    assert taken.equals(pa.array(array)), "it keeps the region"
+
+
+def test_arrow_gets_the_type_it_asks_for_and_no_nonsense():
+    shared = onecopy.share(BIG.astype("i4"))
+    assert pa.array(OnlyArrow(shared), type=pa.int64()).type == pa.int64()
+    assert pa.array(OnlyArrow(onecopy.share(np.array(["a", "ü"])))).to_pylist() == ["a", "ü"]
+    for bad in (BIG.reshape(100, -1), np.zeros((), "f8"), BIG[:8].view("c16"), np.zeros(8, "i4,f8")):
+        with pytest.raises(onecopy.WrongType):
+            onecopy.share(bad).__arrow_c_array__()
+        with pytest.raises(onecopy.WrongType):
+            onecopy.share(bad).__arrow_c_schema__()
+
+
 def test_duckdb_queries_a_shared_frame():
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
     frame = onecopy.share(pd.DataFrame({"n": BIG, "s": ["x", "y"] * 25_000}))  # noqa: F841  found by its name
@@ -121,6 +152,7 @@ def test_nanoarrow_reads_a_shared_array():
     nanoarrow = pytest.importorskip("nanoarrow", reason="nanoarrow is not installed")
     shared = onecopy.share(pa.array([1.5, None, 3.0] * 1000))
     assert nanoarrow.Array(shared).to_pylist()[:3] == [1.5, None, 3.0]
+    assert nanoarrow.Array(onecopy.share(BIG)).to_pylist()[:2] == [0.0, 1.0]
 
 
 def test_polars_reads_a_shared_arrow_table():

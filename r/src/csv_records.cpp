@@ -68,6 +68,9 @@ records scan_records(const char* from, std::size_t size, const dialect& d) {
     if (c != '\n') {
       if (at == place::after_quote && c != '\r') why = text_after_quote;
       if (at == place::begin) at = place::plain;
+      // Within a field without quotes nothing else matters.
+      if (at == place::plain)
+        while (i + 1 < size && from[i + 1] != d.separator && from[i + 1] != '\n') ++i;
       continue;
     }
     if (at == place::quoted) why = quote_not_closed;

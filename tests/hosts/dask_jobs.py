@@ -239,7 +239,10 @@ def plugin(client: Any) -> Any:
             break
         time.sleep(0.1)
     client.unregister_worker_plugin("onecopy")
-    return count
+    end = time.monotonic() + 30
+    while (left := sum(map(len, client.run_on_scheduler(known).values()))) and time.monotonic() < end:
+        time.sleep(0.1)
+    return [count, left]
 
 
 def known(dask_scheduler: Any) -> dict[str, list[str]]:

@@ -1,5 +1,8 @@
 # Workers of the parallel packages use lazy vectors by handle: each chunk is made once, for all of them.
 
+# R CMD check allows a package two.
+cluster_of <- function(n) parallel::makeCluster(if (nzchar(Sys.getenv("_R_CHECK_LIMIT_CORES_"))) 2 else n)
+
 # Every call of the function leaves a line: what was filled, and by which process.
 logged <- function(length, chunk = 4096) {
   log <- tempfile("fills-")
@@ -17,9 +20,9 @@ test_that("parallel: socket workers", {
   made <- logged(50000)
   x <- made$x
   expect_lt(wire_size(x), 600)
-  cl <- parallel::makeCluster(3)
+  cl <- cluster_of(3)
   on.exit(parallel::stopCluster(cl))
-  expect_identical(parallel::clusterCall(cl, function(x) sum(x), x), rep(list(50000 * 50001), 3))
+  expect_identical(parallel::clusterCall(cl, function(x) sum(x), x), rep(list(50000 * 50001), length(cl)))
   expect_equal(filled(made), 50000)
   expect_false(Sys.getpid() %in% made$fills()$pid)
   expect_identical(unlist(parallel::clusterApply(cl, 1:6, function(i, x) x[i * 5000], x)), 1:6 * 10000)
@@ -86,7 +89,7 @@ test_that("four workers stay within the budget, also with strings", {
   lazyBudget(8 * 2^20)
   x <- lazySequence(0, 1, 4e6)  # 32 MB
   words <- lazyVector("character", 4e5, function(start, end) sprintf("word %.0f", start:end), width = 60)  # 26 MB
-  cl <- parallel::makeCluster(4)
+  cl <- cluster_of(4)
   on.exit(parallel::stopCluster(cl), add = TRUE)
   sums <- parallel::clusterApply(cl, 1:4, function(i, x, words)
     if (i <= 2) sum(x) else sum(endsWith(words, "7")), x, words)
