@@ -62,6 +62,30 @@ refuses_other_version() {
   ! cmake -S "$work" -B "$work/other-version" -DCMAKE_PREFIX_PATH="$work/second"
 }
 
+by_mpi() {
+  mkdir -p "$work/mpi"
+  cat >"$work/mpi/CMakeLists.txt" <<'END'
+cmake_minimum_required(VERSION 3.20)
+project(uses_mpi LANGUAGES CXX)
+find_package(onecopy 0.1 REQUIRED COMPONENTS mpi)
+add_executable(uses_mpi main.cpp)
+target_link_libraries(uses_mpi PRIVATE onecopy::mpi)
+END
+  cat >"$work/mpi/main.cpp" <<'END'
+#include <onecopy/mpi.hpp>
+int main(int argc, char** argv) {
+  MPI_Init(&argc, &argv);
+  const double numbers[] = {1, 2, 3};
+  const auto got = onecopy::mpi::bcast(onecopy::share(std::span<const double>(numbers)));
+  MPI_Finalize();
+  return got.size() == 3 ? 0 : 1;
+}
+END
+  cmake -S "$work/mpi" -B "$work/mpi/build" -DCMAKE_PREFIX_PATH="$work/second" \
+    -DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" &&
+    cmake --build "$work/mpi/build" && "$work/mpi/build/uses_mpi"
+}
+
 tool_runs() { "$(find "$work/second" -path '*/bin/onecopy')" --version; }
 
 check "cmake --install" installed
@@ -77,4 +101,9 @@ check "find_package after the tree was moved" by_cmake "$work/second" "$work/cma
 check "pkg-config after the tree was moved" by_pkg_config "$work/second" "$work/pc-moved"
 check "another major version is refused" refuses_other_version
 check "the installed tool runs" tool_runs
+if command -v mpicxx >/dev/null; then
+  check "find_package(onecopy COMPONENTS mpi)" by_mpi
+else
+  skip "find_package(onecopy COMPONENTS mpi)" "there is no MPI for C++"
+fi
 finish
