@@ -282,7 +282,7 @@ def test_pickles_are_handles() -> None:
     x = onecopy.lazy("f8", (1000, 1000), squares)
     for part in (x, x[3], x[:, 5], x[10:20, ::-2], x.T):
         text = pickle.dumps(part)
-        assert len(text) < 400
+        assert len(text) < 600, "handle, place, and the recipe for other hosts"
         assert np.array_equal(pickle.loads(text), part)
     with onecopy.by_value():
         assert len(pickle.dumps(x[0])) > 8000
