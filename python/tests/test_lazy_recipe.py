@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onecopy
 import pytest
+
+import onecopy
 
 
 class Elsewhere:
