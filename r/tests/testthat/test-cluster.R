@@ -8,7 +8,9 @@ cluster_of_stores <- function(counts, folders = fresh_stores(length(counts))) {
     Sys.setenv(ONECOPY_DIR = folder)
     parallel::makeCluster(n)
   }, counts, folders)
-  structure(do.call(c, lapply(parts, unclass)), class = c("SOCKcluster", "cluster"), folders = folders)
+  cl <- structure(do.call(c, lapply(parts, unclass)), class = c("SOCKcluster", "cluster"), folders = folders)
+  attr(cl, "pids") <- unlist(parallel::clusterCall(cl, Sys.getpid))
+  cl
 }
 
 fresh_stores <- function(n) {
@@ -21,7 +23,17 @@ fresh_stores <- function(n) {
 
 stop_stores <- function(cl) {
   suppressWarnings(try(parallel::stopCluster(cl), silent = TRUE))
-  unlink(attr(cl, "folders"), recursive = TRUE)
+  remove_stores(attr(cl, "folders"), attr(cl, "pids"))
+}
+
+# Once the workers have ended: a process that ends may make the folder of its store again.
+remove_stores <- function(folders, pids) {
+  for (i in 1:200) {
+    if (!any(dir.exists(file.path("/proc", pids)))) break
+    if (i == 100) tools::pskill(pids, tools::SIGKILL)
+    Sys.sleep(0.1)
+  }
+  unlink(folders, recursive = TRUE)
 }
 
 # Ids in the stores of the workers, once what nobody holds was collected.
@@ -120,7 +132,7 @@ test_that("workers of this host need nothing, and what is shared in several call
   cl <- cluster_of_stores(c(1, 1), c(Sys.getenv("ONECOPY_DIR"), fresh_stores(1)))
   on.exit({
     suppressWarnings(try(parallel::stopCluster(cl), silent = TRUE))
-    unlink(attr(cl, "folders")[2L], recursive = TRUE)
+    remove_stores(attr(cl, "folders")[2L], attr(cl, "pids"))
   })
   a <- share(as.numeric(1:5000))
   b <- share(as.character(1:5000))
@@ -289,9 +301,10 @@ test_that("BiocParallel over several hosts", {
   param <- BiocParallel::SnowParam(2)
   BiocParallel::bpstart(param)
   Sys.setenv(ONECOPY_DIR = old)
+  pids <- unlist(BiocParallel::bplapply(1:2, function(i) Sys.getpid(), BPPARAM = param))
   on.exit({
     BiocParallel::bpstop(param)
-    unlink(folders, recursive = TRUE)
+    remove_stores(folders, pids)
   }, add = TRUE)
   y <- as.numeric(1:2e5)
   # An answer of each worker: objects in its store, and the sum.
@@ -312,9 +325,9 @@ test_that("MPI workers by Rmpi", {
   skip_if(!nzchar(Sys.which("mpirun")), "there is no mpirun")
   # In a process of its own: Rmpi ends the process that used it.
   folder <- fresh_stores(1)
-  on.exit(unlink(folder, recursive = TRUE))
-  script <- tempfile(fileext = ".R")
   done <- tempfile()
+  on.exit(remove_stores(folder, if (file.exists(done)) as.integer(readLines(done))))
+  script <- tempfile(fileext = ".R")
   writeLines(sprintf('
     .libPaths(%s)
     cl <- parallel::makeCluster(2, type = "MPI")
@@ -329,7 +342,7 @@ test_that("MPI workers by Rmpi", {
     stopifnot(identical(out, rep(list(list(sum(as.numeric(1:3e6)), TRUE, 1L)), 2)))
     more <- parallel::parLapply(cl, 1:4, function(i, x) x[i], x)
     stopifnot(identical(unlist(more), as.numeric(1:4)))
-    writeLines("all is well", %s)
+    writeLines(as.character(unlist(parallel::clusterCall(cl, Sys.getpid))), %s)
     # Open MPI 4.1 waits for ever where spawned workers are disconnected, as stopCluster() does, with or without us.
     Rmpi::mpi.abort()
   ', paste(deparse(.libPaths()), collapse = ""), deparse(folder), deparse(done)), script)
