@@ -340,6 +340,34 @@ def test_a_file_is_used_where_it_lies(tmp_path, ends):
         onecopy.map_file(tmp_path / "missing")
 
 
+def test_a_received_file_that_its_sender_cuts_later(tmp_path, ends):
+    here, there = ends
+    path = tmp_path / "numbers"
+    np.arange(100_000.0).tofile(path)
+    here.send(onecopy.map_file(path, "f8"))
+    x = there.receive(timeout=WAIT)
+    os.truncate(path, 4096)
+    assert x[0] == 0 and x[-1] == 0  # and this process lives
+    for use in (onecopy.check_intact, onecopy.unshare, there.send):
+        with pytest.raises(onecopy.Corrupt):
+            use(x)
+            here.receive(timeout=WAIT)
+    here.send(b"still usable")
+    assert there.receive(timeout=WAIT) == b"still usable"
+
+
+def test_a_saved_file_that_is_cut_under_private_pages(tmp_path):
+    path = tmp_path / "saved"
+    onecopy.save(np.arange(100_000.0), path)
+    x = onecopy.open(path, writable="private")
+    x[0] = -1
+    os.chmod(path, 0o600)
+    os.truncate(path, 8192)
+    assert x[-1] == 0 and x[0] == -1  # and this process lives
+    with pytest.raises(onecopy.Corrupt):
+        onecopy.check_intact(x)
+
+
 def test_weak_references_travel_as_text(python):
     x = onecopy.share(np.arange(50_000))
     weak = onecopy.WeakReference(x)

@@ -14,10 +14,12 @@ constexpr std::uint64_t mapped_copy_bytes = 64 * 1024;
 
 number_classes classes;
 
+constexpr const char* cut_short = "onecopy: the file behind this vector was cut short since it was mapped";
+
 void* data_pointer(SEXP x, Rboolean writable) {
   view_state* s = state_of(x);
   if (s->ref && !s->ref->region.intact())
-    raise("corrupt", "onecopy: the file behind this vector was cut short since it was mapped");
+    raise("corrupt", cut_short);
   if (writable && s->ref && !s->ref->region.writable()) {
     // Most callers only read through it. What is written stays in this process, page by page.
     entry([&] {
@@ -28,7 +30,11 @@ void* data_pointer(SEXP x, Rboolean writable) {
   return s->data;
 }
 
-const void* data_pointer_or_null(SEXP x) { return state_of(x)->data; }
+// None, for R to ask get_region() instead, which says what is wrong.
+const void* data_pointer_or_null(SEXP x) {
+  const view_state* s = state_of(x);
+  return s->ref && !s->ref->region.intact() ? nullptr : s->data;
+}
 
 template <class T>
 T element(SEXP x, R_xlen_t i) {
@@ -43,6 +49,7 @@ R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
   const R_xlen_t count = std::min(n, s->length - start);
   if (count <= 0) return 0;
   std::memcpy(out, s->data + static_cast<std::size_t>(start) * sizeof(T), static_cast<std::size_t>(count) * sizeof(T));
+  if (s->ref && !s->ref->region.intact()) raise("corrupt", cut_short);
   return count;
 }
 
@@ -116,6 +123,7 @@ SEXP extract_subset(SEXP x, SEXP index, SEXP) {
       });
     }));
     if (Rf_isNull(picked)) return nullptr;
+    if (s.ref) s.ref->region.check_intact();
     if (s.flags & shared_subset) return share_subset(picked, s.flags);
     return picked;
   });

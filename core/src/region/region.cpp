@@ -5,9 +5,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
+#include <unordered_map>
 #include <vector>
 
 #include "base/arithmetic.hpp"
+#include "os/bus_guard.hpp"
 #include "os/file.hpp"
 #include "os/system.hpp"
 #include "region/collect.hpp"
@@ -115,6 +117,25 @@ bool region::diverged(std::size_t offset, std::size_t size) const {
   return false;
 }
 
+namespace {
+
+// A file may be cut short under a copy that is a mapping of it, too. By address, under the lock of the registry.
+std::unordered_map<const void*, os::bus_guard>& guards_of_copies() {
+  static auto* const all = new std::unordered_map<const void*, os::bus_guard>;  // outlives every copy
+  return *all;
+}
+
+bool guard_copy(const detail::region_state& original, os::mapping& copy, std::size_t size) {
+  if (original.from().where != backing::file) return true;
+  auto guard = os::bus_guard::protect(copy.data(), round_up(size, page_size));
+  if (!guard) return false;
+  const auto held = detail::registry::lock();
+  guards_of_copies().insert_or_assign(copy.data(), std::move(*guard));
+  return true;
+}
+
+}  // namespace
+
 onecopy::private_view region::private_view(std::size_t offset, std::size_t size) const {
   require_within(offset, size, *this, "copy shared bytes");
   const std::byte* source = state_->checked().base + offset;
@@ -127,7 +148,7 @@ onecopy::private_view region::private_view(std::size_t offset, std::size_t size)
     const auto at = state_->offset_in_file(offset);
     if (file && at && *at % page_size == 0 && state_->from().where != backing::mapped_file) {
       auto mapped = os::mapping::map(file->get(), *at, size, os::map_mode::private_pages);
-      if (mapped && mapped->writable()) {
+      if (mapped && mapped->writable() && guard_copy(*state_, *mapped, size)) {
         const bool same = !state_->handed_out_writable() || [&] {
           auto copied = os::private_bytes(source, size);
           return copied && *copied == 0;
@@ -136,6 +157,7 @@ onecopy::private_view region::private_view(std::size_t offset, std::size_t size)
         copy.keep_ = state_;
         copy.mapped_ = mapped->size();
         copy.base_ = copy.data_ = mapped->release();
+        check_intact();
         return copy;
       }
     }
@@ -144,6 +166,7 @@ onecopy::private_view region::private_view(std::size_t offset, std::size_t size)
   if (copy.base_ == nullptr) raise(failure::from_errno("copy " + std::to_string(size) + " shared bytes", ENOMEM));
   std::memcpy(copy.base_, source, size);
   copy.data_ = static_cast<std::byte*>(copy.base_);
+  check_intact();  // or zeros would stand for what is gone
   return copy;
 }
 
@@ -195,8 +218,15 @@ private_view& private_view::operator=(private_view&& other) noexcept {
 }
 
 private_view::~private_view() {
-  if (mapped_ != 0) os::unmap(base_, mapped_);
-  else std::free(base_);
+  if (mapped_ == 0) {
+    std::free(base_);
+    return;
+  }
+  if (keep_->from().where == backing::file) {
+    const auto held = detail::registry::lock();
+    guards_of_copies().erase(base_);
+  }
+  os::unmap(base_, mapped_);
 }
 
 }  // namespace onecopy

@@ -209,6 +209,22 @@ test_that("a file is used where it lies", {
   expect_error(mapSharedFile(tempdir()), class = "onecopy_invalid_argument")
 })
 
+test_that("a received file that its sender cuts later is an error and not the end of R", {
+  path <- tempfile()
+  writeBin(as.numeric(1:100000), path)
+  ends <- channelPair()
+  sendShared(ends[[1]], mapSharedFile(path, "numeric"))
+  x <- receiveShared(ends[[2]], timeout = 30)
+  expect_identical(x[100000], 100000)
+  system2("truncate", c("-s", "4096", path))
+  for (use in list(sum, range, function(x) x + 1, function(x) x[2:3], function(x) { x[1] <- 0; x[2] }, unshare)) {
+    expect_error(use(x), class = "onecopy_corrupt")
+  }
+  expect_error({ sendShared(ends[[2]], x); receiveShared(ends[[1]], timeout = 30) }, class = "onecopy_corrupt")
+  sendShared(ends[[1]], "still usable")
+  expect_identical(receiveShared(ends[[2]], timeout = 30), "still usable")
+})
+
 test_that("a file that is cut short is an error and not the end of R", {
   path <- tempfile()
   writeBin(as.numeric(1:100000), path)

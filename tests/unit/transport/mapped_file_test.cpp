@@ -216,6 +216,26 @@ TEST_F(MappedFile, CutAfterItWasReceived) {
   EXPECT_EQ(received.bytes()[299'999], std::byte{0});
 }
 
+TEST_F(MappedFile, ACopyByThePageSurvivesTheCutToo) {
+  const std::vector<double> numbers(100'000, 2.5);
+  const std::string path = folder / "x.onecopy";
+  const auto x = share(std::span<const double>(numbers), {.where = backing::file, .path = path});
+  const value& node = x.node();
+  auto copy = node.region().private_view(node.data_offset(), node.data_bytes());
+  auto* mine = reinterpret_cast<double*>(copy.data());
+  mine[0] = -1;
+  ASSERT_EQ(chmod(path.c_str(), 0600), 0);
+  ASSERT_EQ(truncate(path.c_str(), 8192), 0);
+  EXPECT_EQ(mine[0], -1);
+  EXPECT_EQ(mine[99'999], 0);  // and the process lives
+  EXPECT_EQ(kind_thrown_by([&] { node.region().private_view(node.data_offset(), node.data_bytes()); }),
+            error_kind::corrupt);
+  const mapped_file raw(path);
+  ASSERT_EQ(truncate(path.c_str(), 100), 0);
+  EXPECT_EQ(kind_thrown_by([&] { raw.node().region().private_view(raw.node().data_offset(), raw.size()); }),
+            error_kind::corrupt);
+}
+
 TEST_F(MappedFile, ARegionFileThatIsCutIsAnErrorToo) {
   const std::vector<double> numbers(100'000, 2.5);
   const std::string path = folder / "x.onecopy";
