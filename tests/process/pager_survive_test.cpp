@@ -1,15 +1,19 @@
 // What goes wrong: killed pagers, forks, strangers' mappings, used-up mappings, no pager at all, other users.
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <random>
 #include <vector>
@@ -44,6 +48,45 @@ TEST(LazySurvives, FourProcessesReadManyTimesTheBudget) {
     children.push_back(test::in_child([&] { return test::wrong_numbers(x.data(), count, 16) == 0 ? 0 : 1; }));
   for (const pid_t child : children) EXPECT_EQ(test::outcome_of(child, 120), 0);
   EXPECT_LE(pager::look().peak_resident, 32 * MiB);
+}
+
+// A child that closes all descriptors after fork, as programs do that start others, may send the number of what it closed.
+TEST(LazySurvives, WhatIsNoUserfaultfdIsNotKept) {
+  auto x = test::numbers(1000);
+  const double fifth = x[5];
+  const int connection = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = store::directory() + "/lazy/pager.socket";
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  std::uint32_t hello[14] = {1, 1};  // version, what; and the rest of core/src/pager/protocol.hpp's request
+  iovec piece{hello, sizeof hello};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(head), &ends[1], sizeof(int));
+  ASSERT_EQ(sendmsg(connection, &message, 0), static_cast<ssize_t>(sizeof hello));
+  close(ends[1]);
+  char answer[4096];
+  EXPECT_GT(recv(connection, answer, sizeof answer, 0), 0);
+  pollfd ready{ends[0], POLLIN, 0};
+  EXPECT_EQ(poll(&ready, 1, 30'000), 1) << "the pager has kept it";
+  EXPECT_EQ(recv(ends[0], answer, sizeof answer, MSG_DONTWAIT), 0);
+  close(ends[0]);
+  close(connection);
+  EXPECT_EQ(x[5], fifth);
+  EXPECT_EQ(test::wrong_numbers(x.data(), 1000), 0u);
 }
 
 TEST(LazySurvives, AKilledPagerIsReplacedAndNoValueIsWrong) {

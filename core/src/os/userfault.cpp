@@ -11,7 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
+#include <string_view>
 
 #include "base/arithmetic.hpp"
 #include "os/file.hpp"
@@ -69,6 +71,14 @@ result<userfault> make_userfault() {
     return failure{error_kind::unsupported, "fill memory when it is touched (userfaultfd)",
                    "this kernel can't do it for shared memory", "Linux 5.19 or newer is needed", errno};
   return userfault{std::move(made), all};
+}
+
+bool is_userfault(int descriptor) noexcept {
+  char link[48], target[64];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+  const auto size = readlink(link, target, sizeof target);
+  constexpr std::string_view wanted_target = "anon_inode:[userfaultfd]";
+  return size < 0 || std::string_view(target, static_cast<std::size_t>(size)) == wanted_target;
 }
 
 status register_faults(int descriptor, void* address, std::size_t size, bool writes_too) {

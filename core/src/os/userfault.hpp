@@ -22,6 +22,9 @@ struct userfault {
 // Non-blocking. Failures of kind unsupported say what this machine lacks and what to do.
 result<userfault> make_userfault();
 
+// False for a descriptor of anything else; true where that can't be found out.
+bool is_userfault(int descriptor) noexcept;
+
 // Faults of [address, address + size), whole pages of a mapping of a tmpfs file, are reported from now on: for pages
 // that the file doesn't have, and for pages that it has but this mapping doesn't show yet. Without the second kind, a
 // zero page planted by a stranger's mapping of the same file would be seen as data.

@@ -6,6 +6,7 @@
 #include "os/file.hpp"
 #include "os/process.hpp"
 #include "os/socket.hpp"
+#include "os/userfault.hpp"
 #include "pager/server.hpp"
 
 namespace onecopy::pager {
@@ -30,6 +31,10 @@ void server::handle(guard& hold, const peer_pointer& from, const request& what, 
                             "Use the same version of onecopy everywhere, or wait until the pager has ended"});
   switch (what.what) {
     case ask::hello:
+      // A child between fork and exec may have closed the number that it sends, and opened something else by it. Its own
+      // end of this connection, kept here, would never tell that it has gone.
+      if (!descriptors.empty() && !os::is_userfault(descriptors[0].get()))
+        return conclude(failure{error_kind::invalid_argument, "use lazy objects", "what was sent is no userfaultfd", ""});
       if (!descriptors.empty()) {
         from->faults = std::move(descriptors[0]);
         if (auto ok = poller_.add(from->faults.get(), from->token * 2 + 1); !ok) return conclude(ok);
