@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import pathlib
 import sys
+import tempfile
 import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
@@ -82,13 +83,16 @@ def beside_pipes(channel):
 
 
 class Iceoryx:
-    """One end of a publish-subscribe service for bytes, with events to wait for instead of polling."""
+    """One end of a publish-subscribe service for bytes, with events to wait for instead of polling. What it leaves in
+    the file system lies in `folder`, or begins with `prefix`: bench/run removes that."""
 
-    def __init__(self, name, first, size):
+    def __init__(self, name, first, size, prefix, folder):
         import iceoryx2 as iox
 
         iox.set_log_level(iox.LogLevel.Fatal)
-        self.node = iox.NodeBuilder.new().create(iox.ServiceType.Ipc)
+        config = iox.config.default()
+        config.global_cfg.prefix, config.global_cfg.root_path = iox.FileName.new(prefix), iox.Path.new(folder)
+        self.node = iox.NodeBuilder.new().config(config).create(iox.ServiceType.Ipc)
         service = self.node.service_builder(iox.ServiceName.new(name)).publish_subscribe(iox.Slice[ctypes.c_uint8])
         self.service = service.open_or_create()
         events = [self.node.service_builder(iox.ServiceName.new(f"{name}/{way}")).event().open_or_create()
@@ -122,14 +126,15 @@ class Iceoryx:
         return True
 
 
-def answer_iceoryx(name, size):
-    end = Iceoryx(name, False, size)
+def answer_iceoryx(name, size, prefix, folder):
+    end = Iceoryx(name, False, size, prefix, folder)
     end.notifier.notify()  # ready
     while end.answer():
         pass
 
 
-def beside_iceoryx2(channel):
+def beside_iceoryx2(channel, folder):
+    prefix = f"onecopy-bench-{os.getpid()}-"
     try:
         import iceoryx2  # noqa: F401
     except ImportError:
@@ -137,8 +142,8 @@ def beside_iceoryx2(channel):
         return
     for size in (bench.sized(1_000_000, 10_000), bench.sized(100_000_000, 100_000)):
         name = f"onecopy-bench-{uuid.uuid4().hex}"
-        end = Iceoryx(name, True, size)
-        child = context.Process(target=answer_iceoryx, args=(name, size), daemon=True)
+        end = Iceoryx(name, True, size, prefix, folder)
+        child = context.Process(target=answer_iceoryx, args=(name, size, prefix, folder), daemon=True)
         child.start()
         end.wait()
         shared = onecopy.share(np.ones(size, "u1"))
@@ -162,5 +167,6 @@ if __name__ == "__main__":
     channel, child = onecopy.Channel.spawn([sys.executable, os.path.abspath(__file__), "answer"])
     with channel:
         beside_pipes(channel)
-        beside_iceoryx2(channel)
+        with tempfile.TemporaryDirectory() as folder:
+            beside_iceoryx2(channel, folder)
     child.wait()
