@@ -343,7 +343,7 @@ test_that("MPI workers by Rmpi", {
     more <- parallel::parLapply(cl, 1:4, function(i, x) x[i], x)
     stopifnot(identical(unlist(more), as.numeric(1:4)))
     writeLines(as.character(unlist(parallel::clusterCall(cl, Sys.getpid))), %s)
-    # Open MPI 4.1 waits for ever where spawned workers are disconnected, as stopCluster() does, with or without us.
+    # Open MPI 4.1 waits for ever where spawned workers are disconnected, as stopCluster() does.
     Rmpi::mpi.abort()
   ', paste(deparse(.libPaths()), collapse = ""), deparse(folder), deparse(done)), script)
   out <- suppressWarnings(system2("timeout", c("90", "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "1",
