@@ -2,6 +2,8 @@
 
 # A cluster with workers in each of these stores; `counts`: how many.
 cluster_of_stores <- function(counts, folders = fresh_stores(length(counts))) {
+  limit <- tolower(Sys.getenv("_R_CHECK_LIMIT_CORES_"))
+  skip_if(any(counts > 2) && !limit %in% c("", "false"), "R CMD check allows two workers")
   old <- Sys.getenv("ONECOPY_DIR")
   on.exit(Sys.setenv(ONECOPY_DIR = old))
   parts <- Map(function(n, folder) {

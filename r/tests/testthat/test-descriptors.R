@@ -1,7 +1,10 @@
 # Descriptors and messages: children of processx, other users, other languages, and what may go wrong on the way.
 
+# R CMD check refuses one that is found by the PATH: it may be of another R.
+rscript <- file.path(R.home("bin"), "Rscript")
+
 # Runs R code in a child of processx that has `con` as its descriptor 3; answers with the lines that it printed.
-in_process <- function(con, code, command = "Rscript", before = character()) {
+in_process <- function(con, code, command = rscript, before = character()) {
   script <- tempfile(fileext = ".R")
   writeLines(code, script)
   out <- tempfile()
@@ -68,7 +71,7 @@ test_that("a descriptor is found in /proc, and is not changed by who receives it
   skip_if_not_installed("processx")
   con <- shareConnection(as.numeric(1:1e5))
   path <- sprintf("/proc/%d/fd/%d", Sys.getpid(), processx::conn_get_fileno(con))
-  out <- system2("Rscript", c("--vanilla", "-e", shQuote(sprintf(
+  out <- system2(rscript, c("--vanilla", "-e", shQuote(sprintf(
     'library(onecopy); c <- processx::conn_create_file("%s"); x <- receiveShared(c); x[1] <- -1; cat(sum(x))', path))),
     stdout = TRUE)
   expect_identical(out, "5000049998")
@@ -101,7 +104,7 @@ test_that("a process of another user reads and cannot write", {
   con <- shareConnection(as.numeric(1:1e5))
   out <- file.path(library, "out")
   p <- processx::process$new("setpriv", c("--reuid=65534", "--regid=65534", "--clear-groups", "env", "-u", "R_LIBS",
-                             "Rscript", "--vanilla", script), connections = list(con), stdout = out, stderr = "2>&1", wd = "/")
+                             rscript, "--vanilla", script), connections = list(con), stdout = out, stderr = "2>&1", wd = "/")
   p$wait(60000)
   expect_identical(readLines(out), c("65534 5000050000 TRUE ", "-1 ", "FALSE FALSE "))
   expect_identical(receiveShared(con)[1:2], c(1, 2))
