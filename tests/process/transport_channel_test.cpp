@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 #include <fstream>
 #include <numeric>
 
@@ -392,13 +393,14 @@ TEST(ChannelProcess, ANonRootSenderWaitsWhileTooManyDescriptorsAreUnderWay) {
   if (geteuid() != 0) GTEST_SKIP() << "only root can become another user: run the tests as root";
   auto [here, there] = channel::pair({.inline_limit = 0});
   const int descriptor = there.release();
+  const std::string store = "/dev/shm/onecopy-test-nobody-" + std::to_string(getpid());
   test::forked sender([&, &here = here] {
     here.close();
     become_nobody();
     rlimit limit{64, 64};
     setrlimit(RLIMIT_NOFILE, &limit);
     channel c(descriptor, {.inline_limit = 0, .assume = channel_options::peer::stranger});
-    setenv("ONECOPY_DIR", "/dev/shm/onecopy-test-nobody-has-no-store", 1);
+    setenv("ONECOPY_DIR", store.c_str(), 1);
     for (int i = 0; i < 300; ++i) c.send(shared(10, backing::memfd, i), {}, patience);
     return 0;
   });
@@ -406,6 +408,7 @@ TEST(ChannelProcess, ANonRootSenderWaitsWhileTooManyDescriptorsAreUnderWay) {
   usleep(100'000);
   for (int i = 0; i < 300; ++i) EXPECT_EQ(here.receive(patience).object().as<double>()[0], i);
   EXPECT_EQ(sender.wait(patience), 0);
+  std::filesystem::remove_all(store);
 }
 
 }  // namespace
