@@ -76,7 +76,8 @@ class IceoryxEnd:
 
     def ready(self):
         """The receiver must be there before anything is sent."""
-        _, data, events = self.services()
+        iox, data, events = self.services()
+        self.patience = iox.Duration.from_secs(1)
         self.receiver, self.listener = data.subscriber_builder().create(), events.listener_builder().create()
 
     def put(self, message):
@@ -90,9 +91,12 @@ class IceoryxEnd:
             self.notifier.notify()
 
     def get(self):
+        end = time.monotonic() + 20
         while (sample := self.receiver.receive()) is None:
             if self.wakes:
-                self.listener.blocking_wait()
+                self.listener.timed_wait(self.patience)
+            if time.monotonic() > end:
+                raise RuntimeError("a message never came")  # seen on a busy machine
         return bytes(sample.payload().contents)
 
 
