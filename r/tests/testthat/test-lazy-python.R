@@ -69,7 +69,7 @@ test_that("compressed numbers", {
   expect_identical(as.vector(y), 2:11)
   expect_identical(lazyCompressed(path, "raw", compression = "zstd")[9:10], as.raw(c(0, 0)))
   expect_error(lazyCompressed(path, length = 1e6), "60000")
-  expect_error(lazyCompressed(path, compression = "lz4"), "should be one of")
+  expect_error(lazyCompressed(path, compression = "lz4"), "must be one of")
   expect_error(lazyCompressed(path, offset = -1), "offset")
   writeLines("nothing that was packed", path)
   expect_error(lazyCompressed(path), "damaged")
