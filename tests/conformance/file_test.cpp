@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 #include "support/expect.hpp"
@@ -66,8 +68,31 @@ TEST_F(RegionFile, ASaveThatIsKilledLeavesTheOldFileAlone) {
     });
     EXPECT_EQ(writer.wait(), -SIGKILL);
     EXPECT_EQ(value(store::open_file(path)).as<std::uint64_t>()[0], 1u);
+    save(1);
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "no temporary file is left";
   }
+}
+
+TEST_F(RegionFile, AnotherSaveLeavesOneThatIsUnderWayAlone) {
+  save(1);
+  test::forked writer([&] {
+    bool stopped = false;
+    const auto stop = [&](std::uint64_t, std::uint64_t) {
+      if (!std::exchange(stopped, true)) raise(SIGSTOP);
+    };
+    publish_pattern(2, 3'000'000, {.where = backing::file, .replace = true, .path = path, .progress = stop});
+    return 0;
+  });
+  int state = 0;
+  ASSERT_EQ(waitpid(writer.pid(), &state, WUNTRACED), writer.pid());
+  ASSERT_TRUE(WIFSTOPPED(state));
+  std::ofstream(path + ".new-note") << "the user's own";
+  save(3);
+  kill(writer.pid(), SIGCONT);
+  EXPECT_EQ(writer.wait(), 0);
+  EXPECT_EQ(value(store::open_file(path)).as<std::uint64_t>()[0], 2u) << "the last one that ended";
+  EXPECT_TRUE(std::filesystem::exists(path + ".new-note"));
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 2) << "no temporary file is left";
 }
 
 TEST_F(RegionFile, CannotBeSavedWhereThereIsNoFolder) {

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "base/hex.hpp"
 #include "os/directory.hpp"
 #include "os/file.hpp"
 #include "os/memfd.hpp"
@@ -137,14 +138,9 @@ class user_file final : public region_file {
   }
 
   status begin() {
-    const std::string& path = what_.options.path;
-    if (!begin_unnamed(path)) {
-      const std::string temporary = name_beside(path);
-      auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-      if (!file) return file.reason();
-      file_ = std::move(*file);
-      temporary_ = temporary;
-    }
+    remove_leftovers();
+    if (!begin_unnamed())
+      if (auto begun = begin_named(); !begun) return begun;
     return os::reserve(file_.get(), 0, what_.bytes);
   }
 
@@ -152,8 +148,10 @@ class user_file final : public region_file {
     if (auto stored = os::sync_file(file_.get()); !stored) return stored.reason();
     const std::string& path = what_.options.path;
     if (temporary_.empty() && what_.options.replace) {
-      // A link can't take the place of a file, a renaming can; only between these two can a killed writer leave a name.
-      const std::string temporary = name_beside(path);
+      // A link can't take the place of a file, a renaming can. A writer that is killed between these two leaves a name,
+      // as one does where files can't be without: the next save to the path removes it.
+      const std::string temporary = path + random_suffix();
+      if (auto locked = os::try_lock_shared(file_.get()); !locked) return locked.reason();
       if (auto named = os::link_unnamed(file_.get(), AT_FDCWD, temporary); !named) return named.reason();
       temporary_ = temporary;
     }
@@ -169,16 +167,55 @@ class user_file final : public region_file {
   }
 
  private:
-  static std::string name_beside(const std::string& path) { return path + ".new-" + random_id().text(); }
+  static constexpr std::string_view mark = ".new-";
+  static std::string random_suffix() { return std::string(mark) + random_id().text(); }
+
+  std::string folder() const {
+    const auto slash = what_.options.path.rfind('/');
+    return slash == std::string::npos ? "." : what_.options.path.substr(0, slash + 1);
+  }
 
   // Without a name until it is whole: then a killed writer leaves nothing.
-  bool begin_unnamed(const std::string& path) {
-    const auto slash = path.rfind('/');
-    auto folder = os::open_file(slash == path.npos ? "." : path.substr(0, slash + 1), O_RDONLY | O_DIRECTORY);
-    if (!folder) return false;
-    auto unnamed = os::open_unnamed(folder->get(), 0666);
+  bool begin_unnamed() {
+    auto place = os::open_file(folder(), O_RDONLY | O_DIRECTORY);
+    if (!place) return false;
+    auto unnamed = os::open_unnamed(place->get(), 0666);
     if (unnamed) file_ = std::move(*unnamed);
     return unnamed.ok();
+  }
+
+  // The lock says that its writer lives. A file system without locks keeps what the killed leave.
+  status begin_named() {
+    for (;;) {
+      const std::string temporary = what_.options.path + random_suffix();
+      auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
+      if (!file) return file.reason();
+      (void)os::try_lock_shared(file->get());
+      auto info = os::status_of(file->get(), temporary);
+      if (!info) return info.reason();
+      if (info->st_nlink == 0) continue;  // removed as a leftover before it was locked
+      file_ = std::move(*file);
+      temporary_ = temporary;
+      return done();
+    }
+  }
+
+  // What earlier saves to this path left when they were killed: files beside it that nobody has locked.
+  void remove_leftovers() const {
+    const std::string& path = what_.options.path;
+    const auto slash = path.rfind('/');
+    const std::string start = path.substr(slash == std::string::npos ? 0 : slash + 1) + std::string(mark);
+    auto place = os::open_file(folder(), O_RDONLY | O_DIRECTORY);
+    if (!place) return;
+    (void)os::for_each_entry(place->get(), [&](const char* entry) {
+      object_id id;
+      if (std::string_view(entry).substr(0, start.size()) != start || !from_hex(entry + start.size(), id.bytes)) return true;
+      auto file = os::open_at(place->get(), entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+      if (!file) return true;
+      auto alone = os::try_lock_exclusive(file->get());
+      if (alone && *alone) (void)os::remove_at(place->get(), entry);
+      return true;
+    });
   }
 
   request what_;
