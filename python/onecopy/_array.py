@@ -74,14 +74,6 @@ class SharedArray(np.ndarray[Any, Any]):
                 return writable_private(self).view(_plain).__dlpack__(**asked)
         return super().__dlpack__(**asked)
 
-    def __arrow_c_schema__(self) -> Any:
-        """Arrow's type for the elements, by pyarrow, which must be installed."""
-        return _as_arrow(self[:0] if self.ndim == 1 else self).type.__arrow_c_schema__()
-
-    def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
-        """The array for Arrow's consumers: numbers and times in place. One dimension; pyarrow must be installed."""
-        return _as_arrow(self).__arrow_c_array__(requested_schema)
-
     def __repr__(self) -> str:
         text = repr(self.view(_plain))
         region = owner_of(self)
@@ -96,16 +88,6 @@ class SharedArray(np.ndarray[Any, Any]):
 
     def __copy__(self) -> Any:
         return np.array(self, subok=False)
-
-
-def _as_arrow(array: NDArray[Any]) -> Any:
-    import pyarrow as pa
-
-    try:
-        return pa.array(array.view(_plain))  # keeps the view, which keeps the region
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as reason:
-        raise WrongType("show a shared array to Arrow", str(reason),
-                        "Arrow takes arrays of one dimension of numbers, texts and times") from None
 
 
 def unshared_result(result: Any) -> Any:
