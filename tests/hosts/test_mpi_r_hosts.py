@@ -25,6 +25,7 @@ elements = {megabytes} * 125_000
 data = np.random.default_rng(1).random(elements) if comm.rank == 0 else None
 total = comm.bcast(None if data is None else float(data.sum()))
 got = onecopy.mpi.bcast(data)
+comm.Barrier()  # a rank may have its object before the next one attaches
 entries = onecopy.ls()
 comm.Barrier()
 mine = dict(host=os.uname().nodename, right=bool(got.sum() == total), objects=len(entries), holders=entries[0].holders,
