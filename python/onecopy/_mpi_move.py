@@ -92,13 +92,30 @@ class Places:
         return [rank for rank, its in enumerate(self.leader_of) if its == leader]
 
 
+class Sum:
+    """A checksum of pieces in their order; what sender and receivers compare at the end."""
+
+    def __init__(self) -> None:
+        self.value = np.zeros(2, dtype=np.uint64)
+
+    def add(self, piece: Any) -> None:
+        self.value[1] = _core.checksum(piece)
+        self.value[0] = _core.checksum(self.value)
+
+
 class Incoming:
-    """A region that is being received: its bytes come in pieces of PIECE, whatever the size of the blocks asked for."""
+    """A region that is being received: its bytes come in pieces of PIECE, whatever the size of the blocks asked for.
+
+    The sum of the pieces comes last. It is checked before `fill` returns the last bytes: what is damaged never gets
+    into a store.
+    """
 
     def __init__(self, bytes_in_all: int, take: Callable[[Any], None]) -> None:
         self.left, self.take = bytes_in_all, take
         self.at = 0
         self.rest = memoryview(b"")
+        self.sum = Sum()
+        self.intact = True
 
     def fill(self, offset: int, out: memoryview) -> None:
         """For `_core.import_region`."""
@@ -117,10 +134,18 @@ class Incoming:
             size = min(len(out), len(self.rest))
             out[:size] = self.rest[:size]
             out, self.rest = out[size:], self.rest[size:]
+        if not self.intact:
+            raise Corrupt("receive a shared object", "what came is not what was sent: its checksum differs",
+                          "Try again; if it happens again, the network or the memory of a host is damaged")
 
     def _next(self, where: memoryview) -> None:
         self.take(where)
+        self.sum.add(where)
         self.left -= len(where)
+        if not self.left:
+            sent = np.empty(1, dtype=np.uint64)
+            self.take(sent.view(np.uint8))
+            self.intact = bool(sent[0] == self.sum.value[0])
 
     def drain(self) -> None:
         """Takes what is left of the pieces, for nothing."""
@@ -165,8 +190,12 @@ class _GivenUp(Exception):
 
 
 def send(region: Region, give: Callable[[Any], None]) -> None:
-    """The pieces of a region, in order."""
+    """The pieces of a region, in order, and their sum."""
     whole = memoryview(region)
+    total = Sum()
     for at in range(0, region.size, PIECE):
-        give(whole[at : min(at + PIECE, region.size)])
+        piece = whole[at : min(at + PIECE, region.size)]
+        total.add(piece)
+        give(piece)
+    give(total.value[:1].view(np.uint8))
 

@@ -19,12 +19,13 @@
 #'   after `bpstart()`. onecopy must be installed for all workers.
 #' @param x What [share()] takes.
 #' @param ... Passed to [share()], where `x` is not shared yet.
-#' @param timeout Seconds to wait for an answer of a worker before it is given up.
+#' @param timeout Seconds to wait for a worker, while sending or for its answer, before it is given up.
 #' @return `shareCluster()`: `x`, shared. `unshareCluster()`: nothing, invisibly.
 #' @section Errors:
 #' A worker that has ended or does not answer is an error of class `onecopy_peer_closed` that names it; parallel's
 #' clusters can't be used any more then: make a new one. A host without room is an error (`onecopy_no_space`), and
-#' nothing stays on any host. On a worker of a host that was not part of the cluster the first use of the object is an
+#' nothing stays on any host. Bytes that were damaged on their way are an error of class `onecopy_corrupt`. On a worker of
+#' a host that was not part of the cluster the first use of the object is an
 #' error of class `onecopy_wrong_host`; call `shareCluster()` again with a cluster that has all workers.
 #'
 #' Objects with `copyOnWrite = FALSE` stay on their host: one host would not see what another writes. Lazy vectors are
@@ -104,7 +105,7 @@ spread <- function(cl, places, abroad, id, size, region) {
     at <- 0
     while (at < size) {
       piece <- .Call(oc_region_piece, region, at, piece_size)
-      all_well(call_workers(cl, lacking, "cluster_piece", list(id, piece)))
+      all_well(call_workers(cl, lacking, "cluster_piece", list(id, piece, .Call(oc_checksum, piece))))
       at <- at + length(piece)
     }
     all_well(call_workers(cl, lacking, "cluster_complete", list(id)))
@@ -159,7 +160,11 @@ cluster_receive <- function(id, size) {
   TRUE
 }
 
-cluster_piece <- function(id, piece) {
+cluster_piece <- function(id, piece, checksum) {
+  if (!identical(.Call(oc_checksum, piece), checksum)) {
+    stop("what came is damaged: its checksum is not that of what was sent. Try again; if it happens again, the ",
+         "network or the memory of a host is damaged")
+  }
   .Call(oc_import_write, receiving[[id]], piece)
   TRUE
 }

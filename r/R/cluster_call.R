@@ -108,7 +108,9 @@ all_well <- function(answers) {
     stop_cluster("peer_closed", "Worker ", one$worker, " of the cluster is lost: ", one$message,
                  ". Make a new cluster and share again; nothing was left on the other hosts.")
   }
-  kind <- if (grepl("has room for|no room|No space", one$message)) "no_space" else "worker_failed"
+  kind <- if (grepl("has room for|no room|No space", one$message)) "no_space"
+          else if (grepl("what came is damaged", one$message)) "corrupt"
+          else "worker_failed"
   stop_cluster(kind, "Worker ", one$worker, " of the cluster could not do it: ", one$message)
 }
 

@@ -41,6 +41,7 @@ SEXP oc_region_writable(SEXP region);
 SEXP oc_region_piece(SEXP region, SEXP offset, SEXP size);
 SEXP oc_hold(SEXP id);
 SEXP oc_place();
+SEXP oc_checksum(SEXP piece);
 SEXP oc_import_begin(SEXP id, SEXP bytes);
 SEXP oc_import_write(SEXP pointer, SEXP piece);
 SEXP oc_import_end(SEXP pointer);

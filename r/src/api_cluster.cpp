@@ -205,6 +205,17 @@ SEXP oc_region_piece(SEXP region, SEXP offset, SEXP size) {
   });
 }
 
+// What both ends of a transfer compare, as text: R has no integer of 64 bits.
+SEXP oc_checksum(SEXP piece) {
+  return entry([&]() -> SEXP {
+    if (TYPEOF(piece) != RAWSXP) bad_argument("piece", "it is not a raw vector");
+    const auto* bytes = reinterpret_cast<const std::byte*>(RAW(piece));
+    const std::string text = std::to_string(store::checksum({bytes, static_cast<std::size_t>(XLENGTH(piece))}));
+    const char* characters = text.c_str();
+    return r_call([=] { return Rf_mkString(characters); });
+  });
+}
+
 // The region of that id in this process's store, held as long as the pointer lives; NULL when it is not here.
 SEXP oc_hold(SEXP id) {
   return entry([&]() -> SEXP {

@@ -43,6 +43,7 @@ const R_CallMethodDef calls[] = {
     {"oc_region_piece", address(oc_region_piece), 3},
     {"oc_hold", address(oc_hold), 1},
     {"oc_place", address(oc_place), 0},
+    {"oc_checksum", address(oc_checksum), 1},
     {"oc_import_begin", address(oc_import_begin), 2},
     {"oc_import_write", address(oc_import_write), 2},
     {"oc_import_end", address(oc_import_end), 1},

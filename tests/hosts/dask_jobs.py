@@ -207,6 +207,44 @@ def chain(client: Any, megabytes: float, first: str, then: str, made_on: str) ->
     return {"wrong": wrong}
 
 
+def damaged(client: Any, made_on: str, used_on: str) -> Any:
+    """What a task says that uses an object whose bytes change on their way; and the same once they don't."""
+    import onecopy
+
+    there, here = workers_of(client, [made_on]), workers_of(client, [used_on])
+    made = client.submit(lambda: onecopy.share(numbers(20)), workers=there, pure=False)
+    handle = client.submit(onecopy.handle, made, workers=there, pure=False).result(timeout=60)
+
+    def damage(on: bool) -> None:
+        from distributed.protocol.serialize import to_serialize
+
+        from onecopy._dask_depot import Depot
+
+        real = getattr(Depot._read, "real", Depot._read)
+
+        def changed(*about: Any) -> Any:
+            answer = real(*about)
+            data = bytearray(answer["data"].data)
+            data[len(data) // 2] ^= 1
+            return {**answer, "data": to_serialize(bytes(data))}
+
+        changed.real = real  # type: ignore[attr-defined]
+        Depot._read = changed if on else real  # type: ignore[method-assign]
+
+    def task() -> Any:
+        return look_at(onecopy.attach(handle))
+
+    client.run(damage, True, workers=there)
+    try:
+        client.submit(task, workers=here, pure=False).result(timeout=90)
+        said = ["no error", ""]
+    except onecopy.Error as reason:
+        said = [type(reason).__name__, str(reason)]
+    client.run(damage, False, workers=there)
+    where, is_shared, value = client.submit(task, workers=here, pure=False).result(timeout=90)
+    return [*said, (where, is_shared) == (used_on, True) and abs(value - float(numbers(20).sum())) < 1e-6]
+
+
 def lazy_file(client: Any, path: str) -> Any:
     """A lazy array over a file that all hosts have: each worker's handle, and what it sums to."""
     import onecopy

@@ -52,6 +52,12 @@ def test_objects_that_can_be_written_to_stay_where_they_are(cluster: Cluster) ->
     assert "can be written to" in cluster.job("mutable", host="host2")
 
 
+def test_what_is_damaged_on_the_way_is_never_used(cluster: Cluster) -> None:
+    kind, message, right_afterwards = cluster.job("damaged", made_on="host3", used_on="host2")
+    assert (kind, right_afterwards) == ("WrongHost", True)
+    assert "nobody could send it" in message and "what came is damaged" in message
+
+
 def test_a_fetcher_that_dies_is_followed_by_another(four: Hosts, cluster: Cluster) -> None:
     four[0].slow("160mbit")
     try:

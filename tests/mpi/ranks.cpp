@@ -50,6 +50,8 @@ std::uint64_t sent_so_far() {
   return sent;
 }
 
+bool damage_next_piece = false;
+
 void broadcasts() {
   std::vector<double> numbers(3'000'000);
   std::iota(numbers.begin(), numbers.end(), 0.0);
@@ -114,6 +116,15 @@ void errors() {
   setrlimit(RLIMIT_FSIZE, &before);
   EXPECT(!full.empty() && (rank_of_this == 1 || has(full, "rank 1")));
   EXPECT(onecopy::mpi::bcast(big).size() == 500'000);
+
+  // A network that changes a byte; see MPI_Bcast below.
+  array<double> fresh;
+  if (rank_of_this == 0) fresh = onecopy::share(std::span<const double>(std::vector<double>(500'000, 2.5)));
+  damage_next_piece = rank_of_this == 4;
+  const auto damaged = failure_of([&] { onecopy::mpi::bcast(fresh); });
+  EXPECT(!damage_next_piece && has(damaged, "corrupt") && has(damaged, "checksum"));
+  EXPECT(rank_of_this == 4 || has(damaged, "rank 4"));
+  EXPECT(onecopy::mpi::bcast(fresh)[499'999] == 2.5);
 }
 
 void scatters() {
@@ -135,6 +146,16 @@ void scatters() {
 }
 
 }  // namespace
+
+// In place of MPI's own, which its other name leads to.
+int MPI_Bcast(void* buffer, int count, MPI_Datatype type, int root, MPI_Comm comm) {
+  const int result = PMPI_Bcast(buffer, count, type, root, comm);
+  if (damage_next_piece && type == MPI_BYTE && count == 1 << 20) {
+    static_cast<unsigned char*>(buffer)[12'345] ^= 1;
+    damage_next_piece = false;
+  }
+  return result;
+}
 
 int main(int argc, char** argv) {
   MPI_Init(&argc, &argv);

@@ -168,6 +168,42 @@ report(failed=failed, sum=float(got.sum()))
     assert ranks.left() == []
 
 
+def test_what_is_damaged_on_the_way_is_an_error_everywhere(ranks):
+    """Of both functions: one receives in a group, the other from the root."""
+    found = ranks(
+        """
+import onecopy._mpi_move as move
+following = move.Incoming._next
+def damages(self, where):
+    take = self.take
+    def changed(buffer):
+        take(buffer)
+        np.frombuffer(buffer, "u1")[777] ^= 4
+    damages.pieces += 1
+    if damages.pieces == 2:
+        self.take = changed
+    following(self, where)
+    self.take = take
+data = np.arange(1_500_000.)
+failed = []
+for work in (onecopy.mpi.bcast, onecopy.mpi.scatter_table):
+    damages.pieces = 0
+    if rank == 1:
+        move.Incoming._next = damages
+    failed.append(failure(work, data if rank == 0 else None))
+    move.Incoming._next = following
+got, part = onecopy.mpi.bcast(data if rank == 0 else None), onecopy.mpi.scatter_table(data if rank == 0 else None)
+report(failed=failed, right=bool((got == data).all()), rows=part.size)
+""",
+        [0, 1, 2],
+    )
+    for rank, answer in enumerate(found):
+        for kind, text in answer["failed"]:
+            assert kind == "Corrupt" and "checksum" in text and (rank == 1 or "rank 1" in text), answer
+    assert all(answer["right"] and answer["rows"] == 500_000 for answer in found)
+    assert ranks.left() == []
+
+
 def test_mutable_objects_stay_on_one_host(ranks):
     code = """
 data = onecopy.empty(1000, "f8", mutable=True) if rank == 0 else None

@@ -120,6 +120,15 @@ inline void check_root(const together& all, int root) {
                 "Give the number of a rank, 0 to " + std::to_string(all.size - 1));
 }
 
+// A checksum of pieces in their order; what sender and receivers compare at the end.
+struct sum {
+  void add(std::span<const std::byte> part) noexcept {
+    const std::uint64_t both[2] = {value, store::checksum(part)};
+    value = store::checksum(std::as_bytes(std::span(both)));
+  }
+  std::uint64_t value = 0;
+};
+
 // A group of the sender, its rank 0, and those who receive.
 class group {
  public:
@@ -142,11 +151,16 @@ class group {
     return all != 0;
   }
 
+  // The pieces, and their sum.
   void send(std::span<const std::byte> bytes) const {
+    sum total;
     for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      const auto part = bytes.subspan(at, std::min(piece, bytes.size() - at));
+      total.add(part);
       // MPI has one function for both directions, so it asks for memory that it does not write to here.
-      take(const_cast<std::byte*>(bytes.data()) + at, std::min(piece, bytes.size() - at));
+      take(const_cast<std::byte*>(part.data()), part.size());
     }
+    take(reinterpret_cast<std::byte*>(&total.value), sizeof total.value);
   }
 
   void take(std::byte* where, std::size_t size) const {
@@ -166,11 +180,18 @@ inline region receive(const group& from, const object_id& id, std::uint64_t byte
   std::span<const std::byte> rest;
   std::uint64_t left = bytes;
   std::optional<bool> coming;
+  sum total;
+  bool intact = true;
   const auto next = [&] {
     buffer.resize(static_cast<std::size_t>(std::min<std::uint64_t>(piece, left)));
     from.take(buffer.data(), buffer.size());
+    total.add(buffer);
     left -= buffer.size();
     rest = buffer;
+    if (left > 0) return;
+    std::uint64_t sent = 0;
+    from.take(reinterpret_cast<std::byte*>(&sent), sizeof sent);
+    intact = sent == total.value;
   };
   struct given_up {};
   try {
@@ -182,6 +203,9 @@ inline region receive(const group& from, const object_id& id, std::uint64_t byte
         if (rest.empty() && left == 0)
           throw error(error_kind::no_space, "receive a shared object", "it would have to be sent again");
         if (rest.empty()) next();
+        if (!intact)
+          throw error(error_kind::corrupt, "receive a shared object", "what came is not what was sent: its checksum differs",
+                      "Try again; if it happens again, the network or the memory of a host is damaged");
         const std::size_t size = std::min(out.size(), rest.size());
         std::memcpy(out.data(), rest.data(), size);
         out = out.subspan(size);

@@ -212,6 +212,33 @@ test_that("a worker that can't take the object is an error, and nothing stays", 
   expect_identical(unlist(parallel::clusterCall(cl, function() 1)), c(1, 1))
 })
 
+test_that("what is damaged on the way is an error, and nothing stays", {
+  cl <- cluster_of_stores(c(1, 1))
+  on.exit(stop_stores(cl))
+  damage <- function(of_piece) {
+    parallel::clusterCall(cl[2], function(of_piece) {
+      real <- getFromNamespace("cluster_piece", "onecopy")
+      if (!is.null(attr(real, "real"))) real <- attr(real, "real")
+      left <- of_piece
+      changed <- function(id, piece, checksum) {
+        left <<- left - 1
+        if (left == 0) piece[1000] <- xor(piece[1000], as.raw(1))
+        real(id, piece, checksum)
+      }
+      utils::assignInNamespace("cluster_piece", structure(changed, real = real), "onecopy")
+      NULL
+    }, of_piece)
+  }
+  x <- share(as.numeric(1:1e5))
+  for (of_piece in c(1, 4)) {
+    damage(of_piece)
+    error <- expect_error(watching(function(...) NULL, shareCluster(cl, x)), class = "onecopy_corrupt")
+    expect_match(conditionMessage(error), "Worker 2 .*damaged")
+    expect_length(left_in(cl[2]), 0)
+  }
+  expect_identical(unlist(parallel::clusterCall(cl, sum, shareCluster(cl, x))), rep(sum(1:1e5) + 0, 2))
+})
+
 test_that("pieces that do not fit are refused", {
   ns <- asNamespace("onecopy")
   x <- share(as.numeric(1:1000))
