@@ -46,21 +46,37 @@ call_workers <- function(cl, which, name, arguments) {
   send <- utils::getFromNamespace("sendCall", "parallel")
   receive <- utils::getFromNamespace("recvResult", "parallel")
   sent <- lapply(which, function(i) {
-    tryCatch({
-      send(cl$nodes[[i]], run, list(name, arguments))
+    in_time(cl, i, function(node) {
+      send(node, run, list(name, arguments))
       NULL
-    }, error = function(e) lost(cl, i, conditionMessage(e)))
+    })
   })
   Map(function(i, trouble) {
     if (!is.null(trouble)) return(trouble)
-    node <- cl$nodes[[i]]
-    tryCatch({
+    in_time(cl, i, function(node) {
       if (inherits(node$con, "sockconn") && !socketSelect(list(node$con), FALSE, cl$timeout)) {
-        return(lost(cl, i, paste("it did not answer within", cl$timeout, "seconds")))
+        stop("it did not answer within ", cl$timeout, " seconds", call. = FALSE)
       }
       answer_of(i, receive(node))
-    }, error = function(e) lost(cl, i, conditionMessage(e)))
+    })
   }, which, sent)
+}
+
+# What `talk` returns, or that the worker is lost. Where a link is cut, writing waits as reading does, and R's own limit is
+# the connection's: 30 days with parallel's. A connection that failed keeps a limit of a second, for stopCluster() would
+# wait for it as well.
+in_time <- function(cl, i, talk) {
+  node <- cl$nodes[[i]]
+  limited <- inherits(node$con, "sockconn")
+  tryCatch({
+    if (limited) before <- socketTimeout(node$con, ceiling(min(cl$timeout, 1e8)))
+    answer <- talk(node)
+    if (limited) socketTimeout(node$con, before)
+    answer
+  }, error = function(e) {
+    if (limited) tryCatch(socketTimeout(node$con, 1), error = function(e) NULL)
+    lost(cl, i, conditionMessage(e))
+  })
 }
 
 # BiocParallel gives n tasks to n workers in their order. Were that to change, a worker would say so.

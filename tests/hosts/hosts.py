@@ -167,6 +167,31 @@ class Host(_Space):
         folder = self.inside_of("dev/shm/onecopy")
         return sorted(os.listdir(folder)) if folder.is_dir() else []
 
+    def receiver(self) -> int:
+        """The process that is writing an object into its store: its number out here; 0: none."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if process.joinpath("ns/mnt").readlink() != Path(f"/proc/{self.first}/ns/mnt").readlink():
+                    continue
+                for descriptor in process.joinpath("fd").iterdir():
+                    target = str(descriptor.readlink())
+                    if target.startswith("/dev/shm/onecopy/#"):  # it has no name before it is complete
+                        return int(process.name)
+            except OSError:
+                continue
+        return 0
+
+    def processes(self, word: str) -> int:
+        """How many processes of it have this word in their command line."""
+        count = 0
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                same = process.joinpath("ns/mnt").readlink() == Path(f"/proc/{self.first}/ns/mnt").readlink()
+                count += same and word in process.joinpath("cmdline").read_text()
+            except OSError:
+                continue
+        return count
+
     def collect(self) -> None:
         """What the next process that starts does, as if all leases had run out."""
         folder = self.inside_of("dev/shm/onecopy")

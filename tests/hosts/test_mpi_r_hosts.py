@@ -73,9 +73,10 @@ def test_mpi_on_four_hosts(four: Hosts, tmp_path: Path) -> None:
     with RemoteShell(four, settings()) as shell, traffic(four) as seen:
         out = four[0].run(
             ["mpirun", "--allow-run-as-root", "--hostfile", str(tmp_path / "hostfile"), "--map-by", "node", "-n", "12",
-             "--mca", "plm_rsh_agent", str(shell.path), "--mca", "plm_rsh_no_tree_spawn", "1", "--mca", "btl", "self,tcp",
-             "--mca", "btl_tcp_if_include", "eth0", "--mca", "oob_tcp_if_include", "eth0", "--mca",
-             "mpi_yield_when_idle", "1", "--mca", "orte_tmpdir_base", str(tmp_path), sys.executable, str(program)],
+             "--mca", "plm_rsh_agent", str(shell.path), "--mca", "plm_rsh_no_tree_spawn", "1",
+             "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", "eth0", "--mca", "oob_tcp_if_include", "eth0",
+             "--mca", "mpi_yield_when_idle", "1",
+             "--mca", "orte_tmpdir_base", str(tmp_path), sys.executable, str(program)],
             env=settings(), timeout=150,
         )  # fmt: skip
     ranks: list[dict[str, Any]] = json.loads(out.splitlines()[-1])
