@@ -67,6 +67,7 @@ int print_json(const std::vector<store::entry>& entries, const std::vector<pager
                     {"lazy", {{"type", name_of(one.type)},
                               {"elements", one.size},
                               {"source", one.source},
+                              {"in_place", one.in_place},
                               {"resident", one.counters.resident_bytes},
                               {"spilled", one.counters.spilled_bytes},
                               {"fills", one.counters.fills},
@@ -84,7 +85,7 @@ void print_lazy(const std::vector<pager::entry>& lazy) {
     resident += one.counters.resident_bytes;
     rows.push_back({one.id.text().substr(0, 12), name_of(one.type), grouped(one.size), human_bytes(one.bytes),
                     human_bytes(one.counters.resident_bytes), grouped(one.counters.fills),
-                    grouped(one.counters.evictions), one.source});
+                    grouped(one.counters.evictions), one.source + (one.in_place ? ", in place" : "")});
   }
   fmt::print("\n{}{} lazy {}, {} in memory\n", table(rows, {2, 3, 4, 5, 6}), grouped(lazy.size()),
              lazy.size() == 1 ? "object" : "objects", human_bytes(resident));

@@ -70,6 +70,7 @@ void print_json(const picture& now) {
                            {"elements", one.size},
                            {"bytes", one.bytes},
                            {"source", one.source},
+                           {"in_place", one.in_place},
                            {"resident", one.counters.resident_bytes},
                            {"spilled", one.counters.spilled_bytes},
                            {"fills", one.counters.fills},
@@ -116,7 +117,7 @@ std::string as_text(const picture& now, const picture* before) {
                     human_bytes(one.counters.spilled_bytes),
                     counted(one.counters.fills, was ? &was->fills : nullptr, seconds),
                     counted(one.counters.evictions, was ? &was->evictions : nullptr, seconds),
-                    grouped(one.counters.failures), one.source});
+                    grouped(one.counters.failures), one.source + (one.in_place ? ", in place" : "")});
   }
   return out + table(rows, {2, 3, 4, 5, 6, 7, 8, 9});
 }

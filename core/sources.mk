@@ -6,7 +6,9 @@ ONECOPY_CORE_SOURCES = \
   src/os/bus_guard.cpp \
   src/os/directory.cpp \
   src/os/file.cpp \
+  src/os/file_pages.cpp \
   src/os/futex.cpp \
+  src/os/library.cpp \
   src/os/mapping.cpp \
   src/os/memfd.cpp \
   src/os/poller.cpp \
@@ -53,9 +55,17 @@ ONECOPY_CORE_SOURCES = \
   src/object/value.cpp \
   src/object/writer.cpp \
   src/pager/client.cpp \
+  src/pager/client_in_place.cpp \
+  src/pager/client_pulse.cpp \
   src/pager/client_watch.cpp \
+  src/pager/expression.cpp \
+  src/pager/expression_evaluate.cpp \
+  src/pager/expression_kernels.cpp \
+  src/pager/expression_store.cpp \
+  src/pager/in_place.cpp \
   src/pager/layout.cpp \
   src/pager/lazy.cpp \
+  src/pager/plugin.cpp \
   src/pager/runner.cpp \
   src/pager/runner_serve.cpp \
   src/pager/server.cpp \

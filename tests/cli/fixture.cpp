@@ -3,10 +3,14 @@
 //     cli_fixture [FILE]      also saves the table to FILE
 //     cli_fixture --many N    N small objects instead
 //     cli_fixture --lazy      two lazy objects instead, of which parts are filled
+//     cli_fixture --lazy-file FILE    a lazy object that is this file, in place, of doubles
+//     cli_fixture --lazy-large MIB    one of so many MiB, all of it touched
 #include <cmath>
 #include <complex>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -168,10 +172,25 @@ void make_lazy_objects() {
   lazy_held.push_back(make_lazy(dtype::int32, 1'000'000, lazy_source::sequence(std::int64_t{0}, std::int64_t{1})));
 }
 
+void make_lazy_file(const std::string& path) {
+  const auto numbers = lazy<double>(std::filesystem::file_size(path) / 8, lazy_source::binary_file(path), {.in_place = true});
+  (void)numbers.at(0);
+  lazy_held.push_back(numbers.vector());
+}
+
+void make_lazy_large(std::uint64_t mebibytes) {
+  const auto numbers = lazy<double>(mebibytes << 17, lazy_source::sequence(0.0, 0.5));
+  const volatile double* data = numbers.data();
+  for (std::uint64_t i = 0; i < numbers.size(); i += 512) (void)data[i];
+  lazy_held.push_back(numbers.vector());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   if (argc == 2 && std::string_view(argv[1]) == "--lazy") make_lazy_objects();
+  else if (argc == 3 && std::string_view(argv[1]) == "--lazy-file") make_lazy_file(argv[2]);
+  else if (argc == 3 && std::string_view(argv[1]) == "--lazy-large") make_lazy_large(std::stoul(argv[2]));
   else if (argc == 3 && std::string_view(argv[1]) == "--many") share_many(std::stoul(argv[2]));
   else share_all(argc > 1 ? argv[1] : nullptr);
   std::cout << "shared " << held.size() << std::endl;

@@ -79,6 +79,30 @@ def test_ls_has_the_lazy_objects_too(lazy):
     assert lazy.out("ls", "-q") == ""
 
 
+def test_evictions_are_counted_and_the_budget_holds(empty):
+    empty.environment["ONECOPY_LAZY_BUDGET"] = "8M"
+    program = empty.share("--lazy-large", 32)
+    seen = empty.json("top")
+    assert seen["pager"]["budget"] == 8 << 20 >= seen["pager"]["peak_resident"]
+    (large,) = seen["lazy"]
+    assert large["fills"] >= 32 * 16 and large["evictions"] >= 24 * 16
+    assert 0 < large["resident"] <= 8 << 20
+    assert seen["pager"]["evictions"] == large["evictions"]
+    assert f"{large['fills']:,}" in empty.out("top", "--once")
+    end(program)
+
+
+def test_a_file_in_place_is_shown_without_fills(empty, tmp_path):
+    file = tmp_path / "numbers"
+    file.write_bytes(bytes(80_000))
+    program = empty.share("--lazy-file", file)
+    (one,) = empty.json("top")["lazy"]
+    assert one["in_place"] and one["source"] == "file" and one["fills"] == 0
+    assert one["bytes"] == one["resident"] == 80_000  # just written, so in the page cache
+    assert "file, in place" in empty.out("ls") and "file, in place" in empty.out("top", "--once")
+    end(program)
+
+
 def test_a_store_without_lazy_objects_starts_no_pager(empty):
     seen = empty.json("top")
     assert seen["lazy"] == [] and seen["pager"] is None

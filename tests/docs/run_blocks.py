@@ -113,6 +113,9 @@ class Runner:
         self.python = python
         self.environment = dict(os.environ, ONECOPY_DIR=store, PYTHONDONTWRITEBYTECODE="1",
                                 PATH=f"{tool}:{Path(python).parent}:{os.environ['PATH']}")
+        # The packages know their own; a program that was compiled a moment ago does not.
+        if (BUILD / "pager/onecopy-pager").exists():
+            self.environment.setdefault("ONECOPY_PAGER", str(BUILD / "pager/onecopy-pager"))
         self.loops: dict[str, Loop] = {}
 
     def loop(self, language: str) -> Loop:

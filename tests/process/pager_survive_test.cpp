@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -89,21 +90,25 @@ TEST(LazySurvives, WhatIsNoUserfaultfdIsNotKept) {
   EXPECT_EQ(test::wrong_numbers(x.data(), 1000), 0u);
 }
 
+// ONECOPY_TEST_PAGER_KILLS says how often.
 TEST(LazySurvives, AKilledPagerIsReplacedAndNoValueIsWrong) {
   constexpr std::uint64_t count = 64 * MiB / 8;
+  const char* chosen = getenv("ONECOPY_TEST_PAGER_KILLS");
+  const int kills = chosen != nullptr ? std::max(1, atoi(chosen)) : 20;
   auto x = test::numbers(count);
   std::atomic<bool> stop{false};
   std::thread killer([&] {
     std::mt19937 random(1);
-    while (!stop) {
+    for (int i = 0; i < kills; ++i) {
       kill(test::pager_process(), SIGKILL);
       std::this_thread::sleep_for(std::chrono::microseconds(3000 + random() % 20'000));
     }
+    stop = true;
   });
-  std::uint64_t wrong = 0;
-  for (int round = 0; round < 4; ++round) wrong += test::wrong_numbers(x.data(), count, 100, static_cast<std::uint64_t>(round));
-  stop = true;
+  std::uint64_t wrong = 0, rounds = 0;
+  for (; !stop || rounds < 4; ++rounds) wrong += test::wrong_numbers(x.data(), count, 100, rounds % 100);
   killer.join();
+  printf("%d kills, %lu elements read\n", kills, static_cast<unsigned long>(rounds * count / 100));
   EXPECT_EQ(wrong, 0u);
   EXPECT_EQ(x.vector().take_error().has_value(), false);
   EXPECT_LE(pager::look().resident, 32 * MiB) << "the new pager counts what the dead one left";

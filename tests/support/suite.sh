@@ -26,6 +26,12 @@ check() {
 gtests() {
   local output
   output=$(python3 tests/support/run_gtest.py "$@" 2>&1)
+  count_gtests "$output"
+}
+
+# Prints what run_gtest.py has said, and counts it.
+count_gtests() {
+  local output=$1
   printf '%s\n' "$output"
   if [[ $(tail -n 1 <<<"$output") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed,\ ([0-9]+)\ skipped$ ]]; then
     passed=$((passed + BASH_REMATCH[1])) failed=$((failed + BASH_REMATCH[2])) skipped=$((skipped + BASH_REMATCH[3]))

@@ -43,13 +43,16 @@ struct lazy_source {
   static lazy_source sequence(std::int64_t from, std::int64_t by);
   // Element i lies at byte offset + i * stride of the file (stride 0: the size of an element). swap: the bytes of each
   // number are in the other order than this machine's. The path is made absolute. Nothing is read before it is touched;
-  // a file that is missing, too short or unreadable then is an error of the touch.
+  // a file that is missing, too short or unreadable then is an error of the touch. See lazy_options::in_place.
   static lazy_source binary_file(const std::string& path, std::uint64_t offset = 0, std::uint64_t stride = 0,
                                  bool swap = false);
   // A program that the pager starts, and that answers requests for elements (docs/paging.md, "Runners"). `payload` is
   // handed to it before its first request for this object: the populate function, serialized. `description` is for
   // messages.
   static lazy_source program(const std::vector<std::string>& command, std::string payload, std::string description);
+  // Functions in a shared library, which a process of the pager's loads (onecopy/lazy_plugin.hpp). `library` is an
+  // absolute path: this_library(). Payload and description as above.
+  static lazy_source plugin(const std::string& library, std::string payload, std::string description);
 };
 
 struct lazy_options {
@@ -62,6 +65,12 @@ struct lazy_options {
   bool writable = false;
   // With writable: changed chunks are written to the source (binary_file, or a program that can save) instead.
   bool write_back = false;
+  // A binary_file without stride and swap, at an offset that suits the type, is mapped where it lies: the kernel's page
+  // cache is the one copy, no pager is involved, and the memory does not count against the budget, because the kernel
+  // takes it back when it is needed. Changes that other programs make to the file show, and a file that is replaced or
+  // removed stays what it was. Not done, as if this were false, when the vector is writable, or when the file is not
+  // there, too short, or on a network file system.
+  bool in_place = false;
   // For bindings: kept with the object, given back by note().
   std::string note;
 };
@@ -76,6 +85,7 @@ class lazy_vector {
   std::uint64_t bytes() const noexcept;
   std::uint64_t chunk_bytes() const noexcept;
   bool writable() const noexcept;
+  bool in_place() const noexcept;             // see lazy_options::in_place
   const std::string& note() const noexcept;
   const object_id& id() const noexcept;
 
@@ -91,16 +101,21 @@ class lazy_vector {
   void ensure(std::uint64_t offset, std::uint64_t size) const;
   // Begins filling, and returns at once.
   void prefetch(std::uint64_t offset, std::uint64_t size) const;
-  // Gives the memory back now, for all processes. Chunks that lie only partly in the range stay. Nothing is lost.
+  // Gives the memory back now, for all processes. Chunks that lie only partly in the range stay. Nothing is lost. In
+  // place, it is the kernel's to decide: what other processes have mapped stays.
   void release(std::uint64_t offset, std::uint64_t size) const;
   // Writes changed chunks back to where they are kept. Throws when that fails; they then stay in memory.
   void flush(std::uint64_t offset, std::uint64_t size) const;
-  // Fills the range and keeps it in memory, until unpin or the end of this process.
+  // Fills the range and keeps it in memory, until unpin or the end of this process. In place, the limit on locked memory
+  // (RLIMIT_MEMLOCK) holds for it.
   void pin(std::uint64_t offset, std::uint64_t size) const;
   void unpin(std::uint64_t offset, std::uint64_t size) const;
   // True if these bytes are in memory now.
   bool resident(std::uint64_t offset, std::uint64_t size) const noexcept;
 
+  // True if take_error() would tell of one. Costs no more than a look at a number. For who has just read: what he read
+  // is data if this is false.
+  bool failed() const noexcept;
   // The first failure of a touch since the last call, if any; the chunks concerned are tried again when touched again.
   std::optional<error> take_error() const;
 
@@ -110,7 +125,7 @@ class lazy_vector {
   lazy_vector another_view() const;
 
   struct counters {
-    std::uint64_t fills = 0;            // chunks filled, since the object was made
+    std::uint64_t fills = 0;            // chunks filled, since the object was made; 0 in place
     std::uint64_t evictions = 0;        // chunks given back
     std::uint64_t failures = 0;
     std::uint64_t resident_bytes = 0;   // now
@@ -226,6 +241,7 @@ struct entry {
   dtype type = dtype::none;
   std::uint64_t size = 0, bytes = 0;
   std::string source;   // its kind
+  bool in_place = false;
   lazy_vector::counters counters;
 };
 // Every lazy object of the store; starts nothing.

@@ -19,6 +19,7 @@ namespace onecopy::os {
 struct bus_guard::slot {
   std::atomic<std::uintptr_t> begin{0}, end{0};
   std::atomic<bool> hit{false};
+  std::atomic<bus_rescuer*> rescuer{nullptr};
 };
 
 struct bus_guard_registry {
@@ -59,7 +60,19 @@ struct bus_guard_registry {
   static void on_bus_error(int number, siginfo_t* info, void* context) {
     const int saved = errno;
     const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
-    if (bus_guard::slot* s = find(address); s != nullptr && info->si_code > 0) {
+    bus_guard::slot* s = find(address);
+    bus_rescuer* rescuer = s == nullptr ? nullptr : s->rescuer.load(std::memory_order_relaxed);
+    if (rescuer != nullptr && info->si_code > 0) {
+      // A handler of another signal, in the middle of this, may touch such a page as well.
+      sigset_t all, before;
+      sigfillset(&all);
+      pthread_sigmask(SIG_SETMASK, &all, &before);
+      const bool rescued = rescuer->rescue(address);
+      if (rescued) s->hit.store(true, std::memory_order_release);
+      pthread_sigmask(SIG_SETMASK, &before, nullptr);
+      errno = saved;
+      if (rescued) return;
+    } else if (s != nullptr && info->si_code > 0) {
       // All that follows is beyond the end of the file too, so the rest goes at once: page by page a large file would
       // use up the mappings that a process may have.
       const std::uintptr_t page = round_down(address, page_size);
@@ -124,7 +137,7 @@ bus_guard::~bus_guard() {
   bus_guard_registry::unused.push_back(slot_);
 }
 
-result<bus_guard> bus_guard::protect(void* address, std::size_t size) {
+result<bus_guard> bus_guard::protect(void* address, std::size_t size, bus_rescuer* rescuer) {
   using registry = bus_guard_registry;
   const std::lock_guard held(registry::lock);
   if (auto ready = registry::install(); !ready) return ready.reason();
@@ -132,6 +145,7 @@ result<bus_guard> bus_guard::protect(void* address, std::size_t size) {
   made.slot_ = registry::take();
   const auto begin = reinterpret_cast<std::uintptr_t>(address);
   made.slot_->hit.store(false, std::memory_order_relaxed);
+  made.slot_->rescuer.store(rescuer, std::memory_order_relaxed);
   made.slot_->begin.store(begin, std::memory_order_relaxed);
   made.slot_->end.store(begin + size, std::memory_order_release);
   return made;

@@ -8,10 +8,21 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/result.hpp"
 
 namespace onecopy::os {
+
+// Puts something in place of a page that could not be read, if zeros won't do. Called in the handler of the signal, so
+// it may only do what is allowed there; with all signals blocked. True: the access can be repeated.
+class bus_rescuer {
+ public:
+  virtual bool rescue(std::uintptr_t address) noexcept = 0;
+
+ protected:
+  ~bus_rescuer() = default;
+};
 
 class bus_guard {
  public:
@@ -22,8 +33,9 @@ class bus_guard {
   ~bus_guard();
 
   // Guards [address, address + size), a whole number of pages. Installs the process's handler when it is not there;
-  // signals that concern nobody here go to the handler that was there before.
-  static result<bus_guard> protect(void* address, std::size_t size);
+  // signals that concern nobody here go to the handler that was there before. The rescuer, if any, must live longer
+  // than the guard.
+  static result<bus_guard> protect(void* address, std::size_t size, bus_rescuer* rescuer = nullptr);
 
   // True once a page of the range could not be read.
   bool was_hit() const noexcept;

@@ -17,6 +17,10 @@
 
 namespace onecopy::os {
 
+// madvise(2). Values of include/uapi/asm-generic/mman-common.h.
+inline constexpr int madv_pageout = 21;        // Linux 5.4
+inline constexpr int madv_populate_read = 22;  // 5.14
+
 // PAGEMAP_SCAN, Linux 6.7: ioctl on /proc/self/pagemap. Layout of include/uapi/linux/fs.h.
 struct page_region {
   std::uint64_t start, end, categories;

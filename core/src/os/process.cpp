@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -19,6 +20,7 @@
 #include <string_view>
 
 #include "os/file.hpp"
+#include "os/socket.hpp"
 
 extern char** environ;
 
@@ -101,6 +103,24 @@ bool reap_by(pid_t child, const deadline& until, std::string* ending) {
 
 void kill_child(pid_t child) noexcept {
   if (child > 0) kill(child, SIGKILL);
+}
+
+result<pid_t> kill_peer(int socket) {
+  constexpr const char* tried = "end the process at the other end of a connection";
+  auto who = peer_of(socket);
+  if (!who) return who.reason();
+  if (who->pid <= 0)
+    return failure{error_kind::permission, tried, "it lives in another container (pid namespace)", ""};
+  const fd process(static_cast<int>(syscall(SYS_pidfd_open, who->pid, 0)));
+  if (!process.valid() && errno == ESRCH) return who->pid;
+  // Numbers are used again. As long as the connection stands, this one is still its own.
+  pollfd state{socket, 0, 0};
+  if (poll(&state, 1, 0) > 0 && (state.revents & (POLLHUP | POLLERR)) != 0) return who->pid;
+  // Without a pidfd (an old kernel, a seccomp profile) the moment between the two lines remains.
+  const bool sent = process.valid() ? syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) == 0
+                                    : kill(who->pid, SIGKILL) == 0;
+  if (!sent && errno != ESRCH) return failure::from_errno(tried);
+  return who->pid;
 }
 
 status become_daemon(const std::string& log) {

@@ -27,6 +27,10 @@ bool reap(pid_t child, std::string* ending = nullptr);
 bool reap_by(pid_t child, const deadline& until, std::string* ending = nullptr);
 void kill_child(pid_t child) noexcept;  // SIGKILL
 
+// SIGKILL for the process at the other end of a connected Unix socket, and for no other that has its number by now.
+// Answers with that number; failures say why it can't be ended. A process that has ended already is fine.
+result<pid_t> kill_peer(int socket);
+
 // Leaves the session, terminal, working directory, standard streams (all to `log`, or nowhere) and all descriptors
 // above 2 behind. The calling process ends; the function returns in a child of it.
 status become_daemon(const std::string& log);

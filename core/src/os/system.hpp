@@ -32,6 +32,7 @@ double wall_clock() noexcept;
 std::uint64_t available_memory();
 std::uint64_t mapping_limit();     // vm.max_map_count
 std::uint64_t descriptor_limit();  // RLIMIT_NOFILE, soft
+void raise_descriptor_limit() noexcept;  // to what this process may have at most; inherited by its children
 // flock(2) holders of an inode, by /proc/locks, as seen from this pid namespace; 0 where it isn't there.
 std::size_t count_locks(std::uint64_t device, std::uint64_t inode);
 // The same for many at the price of one.

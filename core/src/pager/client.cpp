@@ -27,6 +27,7 @@ client::client() { os::around_fork(before_fork, after_fork_in_parent, after_fork
 void client::set_notice(std::function<void(const lazy_vector&)> notice) {
   std::lock_guard hold(mutex_);
   notice_ = std::move(notice);
+  if (notice_ && !in_place_.empty()) start_reporting();
 }
 
 result<std::shared_ptr<lazy_attachment>> client::attach(os::fd locked, std::string path) {
@@ -37,6 +38,8 @@ result<std::shared_ptr<lazy_attachment>> client::attach(os::fd locked, std::stri
   made->path = std::move(path);
   made->note = made->file.note();
   made->id = made->file.id();
+  made->leaves = hold_leaves(made->file, made->path.substr(0, made->path.rfind('/')));
+  if (made->file.in_place()) return attach_in_place(std::move(made));
   const std::uint64_t size = made->file.mapped_bytes();
   if (size == 0) return made;  // nothing to map, nothing to fill
   {
@@ -87,6 +90,7 @@ status client::use_directory(std::unique_lock<std::mutex>& hold, const std::stri
 }
 
 void client::detach(lazy_attachment& which) noexcept {
+  if (which.file && which.file.in_place()) return detach_in_place(which);
   if (which.data.data() == nullptr) return;
   bool tell = false;
   {
@@ -116,6 +120,7 @@ result<reply> client::call(request what) {
   for (int attempt = 0; attempt < 10; ++attempt) {
     if (!connected_) {
       if (what.what == ask::detach) return reply{};
+      if (stuck_) return *cant_connect_;
       start_watching(hold);
       wanted_ = true;
       const std::uint64_t before = generation_;
@@ -149,12 +154,13 @@ status client::send(const request& what, int descriptor) {
   const std::span<const std::byte> pieces[] = {std::as_bytes(std::span(&what, 1))};
   const int descriptors[] = {descriptor};
   return os::send_message(socket_.get(), pieces, std::span(descriptors, descriptor >= 0 ? 1u : 0u),
-                          os::deadline::in(10));
+                          os::deadline::in(3));  // longer only if the pager reads nothing, and then others must act
 }
 
 void client::clear_trouble(lazy_attachment& which) {
   std::lock_guard hold(which.mutex);
   which.trouble.reset();
+  which.troubled = false;
   for (const auto& [offset, size] : which.planted) {
     void* address = which.data.data() + offset;
     if (!which.file.writable()) {

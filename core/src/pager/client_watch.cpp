@@ -2,6 +2,7 @@
 // another pager when this one has died, and does the same in a forked child.
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <thread>
@@ -11,6 +12,7 @@
 #include "os/poller.hpp"
 #include "os/process.hpp"
 #include "os/socket.hpp"
+#include "os/system.hpp"
 #include "os/touched_memory.hpp"
 #include "pager/client.hpp"
 #include "pager/start.hpp"
@@ -24,6 +26,8 @@ constexpr std::size_t most_planted = 16;  // chunks; a reader of a vector that f
 
 void client::start_watching(std::unique_lock<std::mutex>&) {
   if (watching_) return;
+  if (const std::string chosen = os::environment("ONECOPY_PAGER_PATIENCE"); !chosen.empty())
+    patience_ = std::clamp(std::strtod(chosen.c_str(), nullptr), 0.5, 1e6);
   watching_ = true;
   std::thread([this] { watch(); }).detach();
 }
@@ -54,10 +58,17 @@ void client::watch() {
     const int socket = socket_.get();
     hold.unlock();
     reply what{};
-    auto got = os::receive_message(socket, std::as_writable_bytes(std::span(&what, 1)), os::deadline::never(), 0);
+    auto got = os::receive_message(socket, std::as_writable_bytes(std::span(&what, 1)),
+                                   os::deadline::in(patience_ / beats_of_patience), 0);
+    if (!got && got.reason().kind == error_kind::timeout) {
+      hold.lock();
+      feel_pulse(hold);
+      continue;
+    }
     const bool alive = got && !got->end && got->size == sizeof what;
     if (alive && what.notice != 0) take_failure(what);
     hold.lock();
+    sign_of_life();
     if (alive) {
       if (what.notice == 0) receive(what);
       continue;
@@ -125,6 +136,7 @@ void client::take_failure(const reply& what) {
   {
     std::lock_guard hold(in->mutex);
     if (!in->trouble) in->trouble = what.outcome().reason();
+    in->troubled = true;
     if (what.notice == 1) plant(*in, what.offset, what.size);
   }
   if (notice) notice(lazy_vector(failing_));
@@ -201,7 +213,8 @@ void client::begin_again() {
   new (&mutex_) std::mutex;
   new (&changed_) std::condition_variable;
   watcher_ = {};
-  watching_ = wanted_ = connected_ = false;
+  watching_ = wanted_ = connected_ = stuck_ = false;
+  sign_of_life();
   cant_connect_.reset();
   replies_.clear();
   socket_.reset();
@@ -211,7 +224,16 @@ void client::begin_again() {
   const auto failing = std::move(failing_);
   const auto borrowed = std::exchange(borrowed_, {});
   std::vector<std::shared_ptr<lazy_attachment>> all;
+  std::vector<std::shared_ptr<lazy_attachment>> files;
   std::unique_lock hold(mutex_);
+  for (const auto& [raw, weak] : in_place_)
+    if (auto one = weak.lock()) files.push_back(std::move(one));
+  for (const auto& one : files) {
+    new (&one->mutex) std::mutex;
+    one->in_place->begin_again();
+  }
+  reporting_ = false;
+  if (notice_ && !files.empty()) start_reporting();
   for (const auto& [base, weak] : attachments_)
     if (auto one = weak.lock()) all.push_back(std::move(one));
   if (all.empty()) return;

@@ -1,7 +1,9 @@
 #include "pager/layout.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "base/arithmetic.hpp"
 #include "onecopy/store.hpp"
@@ -87,7 +89,7 @@ result<std::string> lazy_directory() {
 std::string path_of(const std::string& directory, const object_id& id) { return directory + "/" + id.text(); }
 
 result<os::fd> create_file(const std::string& directory, const object_id& id, dtype type, std::uint64_t count,
-                           const lazy_source& source, const lazy_options& options) {
+                           const lazy_source& source, const lazy_options& options, bool in_place) {
   const std::string tried = "make a lazy vector";
   const std::uint64_t item = size_of(type);
   const auto wrong = [&](std::string happened, std::string remedy) {
@@ -109,13 +111,15 @@ result<os::fd> create_file(const std::string& directory, const object_id& id, dt
   head.magic = file_header::right_magic;
   head.version = file_header::right_version;
   head.flags = (options.writable ? file_header::flag_writable : 0u) |
-               (options.write_back ? file_header::flag_write_back : 0u);
+               (options.write_back ? file_header::flag_write_back : 0u) | (in_place ? file_header::flag_in_place : 0u) |
+               (source.fields.contains("leaves") ? file_header::flag_leaves : 0u);
   std::memcpy(head.id, id.bytes.data(), sizeof head.id);
   head.type = static_cast<std::uint32_t>(type);
   head.item_bytes = static_cast<std::uint32_t>(item);
   head.count = count;
   head.chunk_bytes = options.chunk_bytes;
-  head.chunks = round_up(*bytes, options.chunk_bytes) / options.chunk_bytes;
+  const std::uint64_t kept_here = in_place ? 0 : round_up(*bytes, page_size);
+  head.chunks = round_up(kept_here, options.chunk_bytes) / options.chunk_bytes;
   const std::string encoded = encode(source);
   head.source_offset = sizeof head;
   head.source_bytes = encoded.size();
@@ -133,7 +137,7 @@ result<os::fd> create_file(const std::string& directory, const object_id& id, dt
   const auto write = [&]() -> status {
     if (auto locked = os::try_lock_shared(file->get()); !locked) return locked.reason();
     if (auto ok = os::reserve(file->get(), 0, head.data_offset); !ok) return ok;
-    if (auto ok = os::set_size(file->get(), head.data_offset + round_up(*bytes, page_size)); !ok) return ok;
+    if (auto ok = os::set_size(file->get(), head.data_offset + kept_here); !ok) return ok;
     if (auto ok = os::write_at(file->get(), std::as_bytes(std::span(&head, 1)), 0); !ok) return ok;
     if (auto ok = os::write_at(file->get(), std::as_bytes(std::span(encoded)), head.source_offset); !ok) return ok;
     if (auto ok = os::write_at(file->get(), std::as_bytes(std::span(options.note)), head.note_offset); !ok) return ok;
@@ -144,6 +148,28 @@ result<os::fd> create_file(const std::string& directory, const object_id& id, dt
     return written.reason();
   }
   return file;
+}
+
+void remove_if_unheld(const std::string& path) {
+  auto file = os::open_file(path, O_RDONLY);
+  if (!file) return;
+  auto object = object_file::open(file->get(), false);
+  if (!object || !object->in_place()) return;
+  auto alone = os::try_lock_exclusive(file->get());
+  if (!alone || !*alone) return;
+  // Looked at with the lock: nobody can extend the lease of an object that he doesn't hold.
+  if (static_cast<double>(object->header().lease_until.load()) <= os::wall_clock()) (void)os::remove_file(path);
+}
+
+void collect_in_place(const std::string& directory) {
+  auto folder = os::open_file(directory, O_RDONLY | O_DIRECTORY);
+  if (!folder) return;
+  std::vector<std::string> names;
+  (void)os::for_each_entry(folder->get(), [&](const char* name) {
+    if (std::string_view(name).size() == 32) names.emplace_back(name);
+    return true;
+  });
+  for (const std::string& name : names) remove_if_unheld(directory + "/" + name);
 }
 
 result<object_file> object_file::open(int descriptor, bool for_pager) {
@@ -164,11 +190,15 @@ result<object_file> object_file::open(int descriptor, bool for_pager) {
   if (!bytes || *bytes > largest_data) return damaged("number of elements");
   if (!std::has_single_bit(head.chunk_bytes) || head.chunk_bytes < least_chunk || head.chunk_bytes > largest_chunk)
     return damaged("chunk size");
-  if (head.chunks != round_up(*bytes, head.chunk_bytes) / head.chunk_bytes) return damaged("number of chunks");
+  if (head.flags > (file_header::flag_leaves << 1) - 1 ||
+      ((head.flags & file_header::flag_in_place) != 0 && head.flags != file_header::flag_in_place))
+    return damaged("kind");
+  const std::uint64_t kept_here = head.flags == file_header::flag_in_place ? 0 : round_up(*bytes, page_size);
+  if (head.chunks != round_up(kept_here, head.chunk_bytes) / head.chunk_bytes) return damaged("number of chunks");
   if (!within(head.source_offset, head.source_bytes, head.table_offset) ||
       !within(head.note_offset, head.note_bytes, head.table_offset) || head.source_offset < sizeof head ||
       !within(head.table_offset, head.chunks, head.data_offset) || head.data_offset % page_size != 0 ||
-      !within(head.data_offset, round_up(*bytes, page_size), size))
+      !within(head.data_offset, kept_here, size))
     return damaged("table of contents");
   auto front = os::mapping::map(descriptor, 0, head.data_offset,
                                 for_pager ? os::map_mode::shared : os::map_mode::read_only);
@@ -189,6 +219,27 @@ std::uint64_t object_file::mapped_bytes() const noexcept { return round_up(data_
 std::uint64_t object_file::bytes_of(std::uint64_t i) const noexcept {
   const std::uint64_t start = i * header().chunk_bytes;
   return std::min(header().chunk_bytes, mapped_bytes() - start);
+}
+
+std::vector<object_file> hold_leaves(const object_file& of, const std::string& directory) {
+  std::vector<object_file> held;
+  if (!of.has_leaves()) return held;
+  const auto source = of.source();
+  if (!source) return held;
+  const auto ids = source->fields.find("leaves");
+  if (ids == source->fields.end()) return held;
+  for (std::size_t at = 0; at + 32 <= ids->second.size(); at += 32) {
+    auto file = os::open_file(directory + "/" + ids->second.substr(at, 32), O_RDONLY | O_NOFOLLOW);
+    if (!file || !os::lock_shared(file->get(), 5, "a lazy object")) continue;
+    auto info = os::status_of(file->get(), "a lazy object");
+    if (!info || info->st_nlink == 0) continue;
+    auto leaf = object_file::open(file->get(), false);
+    if (!leaf) continue;
+    auto deeper = hold_leaves(*leaf, directory);
+    held.push_back(*std::move(leaf));
+    std::move(deeper.begin(), deeper.end(), std::back_inserter(held));
+  }
+  return held;
 }
 
 std::string object_file::note() const {

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "onecopy/lazy.hpp"
@@ -23,11 +24,16 @@ inline constexpr std::uint8_t state_mask = 0x07;
 inline constexpr std::uint8_t dirty = 0x08;
 // The spill file has its bytes, which the source has not.
 inline constexpr std::uint8_t spilled = 0x10;
+// Has been in memory before: nobody reads ahead into it, because who reads in parts would fill the beginnings of the
+// other parts once more.
+inline constexpr std::uint8_t seen_before = 0x20;
 
 struct file_header {
   static constexpr std::uint64_t right_magic = 0x01'59'5a'41'4c'4f'43'31;  // "1COLAZY\1"
-  static constexpr std::uint32_t right_version = 1;
-  static constexpr std::uint32_t flag_writable = 1, flag_write_back = 2;
+  static constexpr std::uint32_t right_version = 2;
+  // flag_in_place: the elements are those of the source's file, which is mapped where it lies. No table, no data here.
+  // flag_leaves: the source's field "leaves" has the ids of the objects that it is made of.
+  static constexpr std::uint32_t flag_writable = 1, flag_write_back = 2, flag_in_place = 4, flag_leaves = 8;
 
   std::uint64_t magic;
   std::uint32_t version;
@@ -58,7 +64,12 @@ std::string path_of(const std::string& directory, const object_id& id);
 
 // A new object: the file, with a lock that keeps it (docs/lifetime.md) as long as the descriptor lives.
 result<os::fd> create_file(const std::string& directory, const object_id& id, dtype type, std::uint64_t count,
-                           const lazy_source& source, const lazy_options& options);
+                           const lazy_source& source, const lazy_options& options, bool in_place = false);
+
+// Objects in place have no pager that would remove them: whoever lets go last does. What killed processes left is
+// collected now and then by whoever makes or attaches such an object, and by every pager that starts.
+void remove_if_unheld(const std::string& path);
+void collect_in_place(const std::string& directory);
 
 // What the file says about itself, checked against its size.
 class object_file {
@@ -79,11 +90,18 @@ class object_file {
   // Of chunk i, within mapped_bytes().
   std::uint64_t bytes_of(std::uint64_t i) const noexcept;
   bool writable() const noexcept { return (header().flags & file_header::flag_writable) != 0; }
+  bool has_leaves() const noexcept { return (header().flags & file_header::flag_leaves) != 0; }
+  bool in_place() const noexcept { return (header().flags & file_header::flag_in_place) != 0; }
+  explicit operator bool() const noexcept { return front_.data() != nullptr; }
   std::string note() const;
   result<lazy_source> source() const;
 
  private:
   os::mapping front_;
 };
+
+// Keeps the objects that this one is made of, and those that they are made of, as long as the result lives. One that is
+// gone is left out: filling what needs it will fail.
+std::vector<object_file> hold_leaves(const object_file& of, const std::string& directory);
 
 }  // namespace onecopy::pager

@@ -10,6 +10,7 @@
 #include "base/arithmetic.hpp"
 #include "onecopy/store.hpp"
 #include "os/file.hpp"
+#include "os/file_pages.hpp"
 #include "os/flags.hpp"
 #include "os/sparse.hpp"
 #include "os/system.hpp"
@@ -55,10 +56,16 @@ void extend_lease(const lazy_attachment& of, double seconds) {
     const std::string chosen = os::environment("ONECOPY_LEASE");
     seconds = chosen.empty() ? 600 : std::strtod(chosen.c_str(), nullptr);
   }
-  auto file = unwrap(os::open_file(of.path, O_RDWR));
   const double end = std::min(os::wall_clock() + seconds + 1, 1e15);
-  const auto until = std::max(static_cast<std::int64_t>(end), of.file.header().lease_until.load());
-  unwrap(os::write_at(file.get(), std::as_bytes(std::span(&until, 1)), offsetof(pager::file_header, lease_until)));
+  const auto extend = [&](const std::string& path, const pager::object_file& one) {
+    auto file = unwrap(os::open_file(path, O_RDWR));
+    const auto until = std::max(static_cast<std::int64_t>(end), one.header().lease_until.load());
+    unwrap(os::write_at(file.get(), std::as_bytes(std::span(&until, 1)), offsetof(pager::file_header, lease_until)));
+  };
+  // First what it is made of: it must not be found without.
+  const std::string directory = of.path.substr(0, of.path.rfind('/'));
+  for (const auto& leaf : of.leaves) extend(pager::path_of(directory, leaf.id()), leaf);
+  extend(of.path, of.file);
 }
 
 }  // namespace
@@ -91,7 +98,10 @@ lazy_vector make_lazy(dtype type, std::uint64_t count, const lazy_source& source
   // The pager makes the source; what it would say only at the first touch is said here.
   unwrap(pager::make_source(source, {id, type, size_of(type), count, options.deadline_seconds}));
   const std::string directory = unwrap(pager::lazy_directory());
-  auto file = unwrap(pager::create_file(directory, id, type, count, source, options));
+  // Where the elements lie in a file as memory needs them, nothing is better than the kernel's own paging.
+  const auto where = options.in_place && !options.writable ? pager::place_of(source, type) : std::nullopt;
+  const bool in_place = where && pager::can_map(*where, count * size_of(type));
+  auto file = unwrap(pager::create_file(directory, id, type, count, source, options, in_place));
   const std::string path = pager::path_of(directory, id);
   auto made = client::instance().attach(std::move(file), path);
   if (!made) (void)os::remove_file(path);
@@ -123,12 +133,14 @@ dtype lazy_vector::type() const noexcept { return static_cast<dtype>(state_->fil
 std::uint64_t lazy_vector::size() const noexcept { return state_->file.header().count; }
 std::uint64_t lazy_vector::bytes() const noexcept { return state_->file.data_bytes(); }
 std::uint64_t lazy_vector::chunk_bytes() const noexcept { return state_->file.header().chunk_bytes; }
+bool lazy_vector::in_place() const noexcept { return state_->in_place != nullptr; }
 bool lazy_vector::writable() const noexcept { return state_->file.writable(); }
 const std::string& lazy_vector::note() const noexcept { return state_->note; }
 const object_id& lazy_vector::id() const noexcept { return state_->id; }
 
 std::byte* lazy_vector::data() const noexcept {
   alignas(64) static std::byte nothing[64];
+  if (state_->in_place) return bytes() != 0 ? state_->in_place->data() : nothing;
   return state_->data.data() != nullptr ? state_->data.data() : nothing;
 }
 
@@ -160,11 +172,16 @@ bool is_ready(const lazy_attachment& in, std::uint64_t offset, std::uint64_t siz
 }  // namespace
 
 bool lazy_vector::resident(std::uint64_t offset, std::uint64_t size) const noexcept {
-  return within(offset, size, bytes()) && is_ready(*state_, offset, size);
+  if (!within(offset, size, bytes())) return false;
+  return state_->in_place ? state_->in_place->resident(offset, size) : is_ready(*state_, offset, size);
 }
 
 void lazy_vector::ensure(std::uint64_t offset, std::uint64_t size) const {
   check_range(*state_, offset, size);
+  if (state_->in_place) {
+    std::lock_guard hold(state_->mutex);
+    return (void)unwrap(state_->in_place->ensure(offset, size));
+  }
   bool troubled = false;
   {
     std::lock_guard hold(state_->mutex);
@@ -188,6 +205,7 @@ void lazy_vector::ensure(std::uint64_t offset, std::uint64_t size) const {
 
 void lazy_vector::prefetch(std::uint64_t offset, std::uint64_t size) const {
   check_range(*state_, offset, size);
+  if (state_->in_place) return state_->in_place->prefetch(offset, size);
   if (!is_ready(*state_, offset, size)) call(*state_, ask::prefetch, offset, size);
 }
 
@@ -195,15 +213,26 @@ void lazy_vector::release(std::uint64_t offset, std::uint64_t size) const {
   // The last chunk ends with a page of which the vector may use only a part.
   const std::uint64_t whole = offset + size == bytes() ? state_->size() - offset : size;
   check_range(*state_, offset, size);
+  if (state_->in_place) return state_->in_place->release(offset, size);
   if (state_->size() == 0) return;
   const pager::request what{.what = ask::release, .base = state_->base(), .offset = offset, .size = whole};
   unwrap(unwrap(client::instance().call(what)).outcome());
 }
 
-void lazy_vector::flush(std::uint64_t offset, std::uint64_t size) const { call(*state_, ask::flush, offset, size); }
+void lazy_vector::flush(std::uint64_t offset, std::uint64_t size) const {
+  check_range(*state_, offset, size);
+  if (!state_->in_place) call(*state_, ask::flush, offset, size);
+}
 
 void lazy_vector::pin(std::uint64_t offset, std::uint64_t size) const {
+  check_range(*state_, offset, size);
   if (size == 0) return;
+  if (state_->in_place) {
+    std::lock_guard hold(state_->mutex);
+    unwrap(state_->in_place->pin(offset, size));
+    state_->pins.emplace_back(offset, size);
+    return;
+  }
   call(*state_, ask::pin, offset, size);
   std::lock_guard hold(state_->mutex);
   state_->pins.emplace_back(offset, size);
@@ -211,13 +240,36 @@ void lazy_vector::pin(std::uint64_t offset, std::uint64_t size) const {
 
 void lazy_vector::unpin(std::uint64_t offset, std::uint64_t size) const {
   if (size == 0) return;
-  call(*state_, ask::unpin, offset, size);
+  if (!state_->in_place) call(*state_, ask::unpin, offset, size);
   std::lock_guard hold(state_->mutex);
   const auto found = std::find(state_->pins.begin(), state_->pins.end(), std::pair(offset, size));
+  if (state_->in_place) {
+    if (found == state_->pins.end())
+      throw error(error_kind::invalid_argument, "unpin a part of a lazy object", "this part was not pinned",
+                  "Unpin the same ranges that were pinned");
+    state_->in_place->unpin(offset, size);
+    const auto again = std::pair(offset, size);  // what other pins still hold stays locked
+    state_->pins.erase(found);
+    for (const auto& [first, bytes] : std::vector(state_->pins)) {
+      if (first < again.first + again.second && again.first < first + bytes) unwrap(state_->in_place->pin(first, bytes));
+    }
+    return;
+  }
   if (found != state_->pins.end()) state_->pins.erase(found);
 }
 
+bool lazy_vector::failed() const noexcept {
+  if (state_->in_place) return state_->in_place->failed();
+  return state_->troubled.load(std::memory_order_acquire);
+}
+
 std::optional<error> lazy_vector::take_error() const {
+  if (state_->in_place) {
+    std::lock_guard hold(state_->mutex);
+    auto why = state_->in_place->take_trouble();
+    if (!why) return std::nullopt;
+    return error(why->kind, why->tried, why->happened, why->remedy, why->os_error);
+  }
   std::optional<failure> taken;
   {
     std::lock_guard hold(state_->mutex);
@@ -242,6 +294,12 @@ lazy_vector lazy_vector::another_view() const { return lazy_vector(unwrap(open_a
 
 lazy_vector::counters lazy_vector::count() const noexcept {
   const auto& head = state_->file.header();
+  if (state_->in_place) {
+    counters seen;
+    seen.failures = state_->in_place->failures();
+    seen.resident_bytes = state_->in_place->resident_bytes();
+    return seen;
+  }
   return {head.fills.load(), head.evictions.load(), head.failures.load(), head.resident_bytes.load(),
           head.spilled_bytes.load()};
 }
@@ -279,7 +337,15 @@ std::vector<entry> list() {
     one.type = static_cast<dtype>(head.type);
     one.size = head.count;
     one.bytes = opened->data_bytes();
-    if (auto source = opened->source()) one.source = source->kind;
+    const auto source = opened->source();
+    if (source) one.source = source->kind;
+    one.in_place = opened->in_place();
+    if (one.in_place) {
+      if (const auto where = source ? place_of(*source, one.type) : std::nullopt)
+        one.counters.resident_bytes = os::bytes_in_memory(where->path, where->offset, one.bytes);
+      found.push_back(std::move(one));
+      continue;
+    }
     one.counters = {head.fills.load(), head.evictions.load(), head.failures.load(), head.resident_bytes.load(),
                     head.spilled_bytes.load()};
     found.push_back(std::move(one));

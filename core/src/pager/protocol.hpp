@@ -26,6 +26,7 @@ enum class ask : std::uint32_t {
   unpin,
   set_budget,   // size
   statistics,
+  ping,         // anything that comes back is a sign of life
 };
 
 struct request {

@@ -1,6 +1,9 @@
 // Sources whose elements are made by another program: pools of runner processes (docs/paging.md, "Runners").
 #pragma once
 
+#include <span>
+#include <string>
+
 #include "pager/source.hpp"
 
 namespace onecopy::pager {
@@ -10,5 +13,7 @@ result<std::unique_ptr<source>> make_program(const lazy_source& description, con
 // has read lazy vectors is a client of the pager, and holds them: without this neither would ever end. Waits for them.
 void end_runners(double idle_seconds = 0);
 bool any_idle_runner();
+// The process that runs a plugin: the last library; those before it are what it needs. Returns its exit status.
+int serve_plugin(std::span<const std::string> libraries);
 
 }  // namespace onecopy::pager

@@ -11,6 +11,7 @@
 #include "os/socket.hpp"
 #include "os/sparse.hpp"
 #include "os/system.hpp"
+#include "pager/expression.hpp"
 #include "pager/runner.hpp"
 
 namespace onecopy::pager {
@@ -225,6 +226,11 @@ int run(int argc, const char* const* argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
     if (word == "--background") background = true;
+    else if (word == "--plugin") {
+      std::vector<std::string> libraries;
+      for (int k = i + 1; k < argc; ++k) libraries.emplace_back(argv[k]);
+      return serve_plugin(libraries);
+    } else if (word == "--evaluate") return evaluate_for_pager();  // started by a pager: it is a runner of its
     else if (word == "--help" || word.starts_with("-")) {
       std::fprintf(word == "--help" ? stdout : stderr,
                    "usage: onecopy-pager [--background] [directory]\n"
@@ -247,6 +253,7 @@ int run(int argc, const char* const* argv) {
   if (background)
     if (auto ok = os::become_daemon(os::environment("ONECOPY_PAGER_LOG")); !ok) return 1;
   os::ignore_broken_pipes();
+  os::raise_descriptor_limit();  // one for each object
   auto made = server::make(directory);
   if (!made) {
     if (made.reason().kind == error_kind::exists) return 0;

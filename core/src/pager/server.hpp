@@ -38,6 +38,8 @@ using guard = std::unique_lock<std::mutex>;
 inline constexpr std::uint64_t least_budget = 8u << 20;
 inline constexpr std::uint64_t longest_run = 1u << 20;  // bytes filled or given back at once, unless a chunk is larger
 inline constexpr std::uint64_t buffer_bytes = 4u << 20;
+// As much the event thread fills itself: a small fill is done sooner than another thread would begin.
+inline constexpr std::uint64_t inline_bytes = 256u << 10;
 
 // One request for a range, which is answered when all its chunks are there or one has failed.
 struct pending_reply {
@@ -100,7 +102,7 @@ struct job {
   object_pointer of;
   std::uint64_t first = 0, count = 0;
   enum { queued, running, publishing, over } phase = queued;
-  clock::time_point until{};
+  clock::time_point asked{}, until{};
 };
 using job_pointer = std::shared_ptr<job>;
 // What fill threads do: with the mutex held when they begin, and a buffer of their own.
@@ -148,6 +150,7 @@ class server {
   void touch(guard& hold, const peer_pointer& by, const os::fault& what);
   void demand(guard& hold, const object_pointer& of, std::uint64_t chunk, waiter who, std::uint64_t run,
               bool inline_ok);
+  void read_ahead(guard& hold, const object_pointer& of, std::uint64_t chunk);
   void run(guard& hold, const job_pointer& what, std::span<std::byte> buffer);
   status produce(const job& what, std::span<std::byte> out);
   void finish(guard& hold, const job_pointer& what, const status& outcome);
@@ -187,7 +190,7 @@ class server {
   unsigned fill_threads_ = 0, idle_fill_threads_ = 0;
   std::vector<std::byte> inline_buffer_;
   bool ending_ = false, ending_runners_ = false;
-  clock::time_point last_use_ = clock::now();
+  clock::time_point last_use_ = clock::now(), last_progress_ = clock::now();
   double idle_seconds_ = 10;
   std::thread evictor_;
 };

@@ -90,10 +90,10 @@ status server::evict(guard& hold, const object_pointer& of, std::uint64_t first,
     // Saved, and said so, before the only other copy goes: a pager that dies in between loses nothing.
     const bool to_spill = (head.flags & file_header::flag_write_back) == 0;
     for (std::uint64_t i = first; i < first + count; ++i) {
-      std::uint8_t now = of->file.chunk(i).load() & spilled;
+      std::uint8_t now = of->file.chunk(i).load() & (spilled | seen_before);
       if (to_spill) {
-        if (now == 0) head.spilled_bytes += of->file.bytes_of(i);
-        now = spilled;
+        if ((now & spilled) == 0) head.spilled_bytes += of->file.bytes_of(i);
+        now |= spilled;
       }
       of->file.chunk(i).store(static_cast<std::uint8_t>(evicting | now), std::memory_order_release);
     }

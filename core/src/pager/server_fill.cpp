@@ -30,7 +30,18 @@ void server::touch(guard& hold, const peer_pointer& by, const os::fault& what) {
   }
   in.run = chunk == in.expected ? std::min(in.run * 2, run_limit(*of)) : 1;
   in.expected = chunk + 1;
+  const bool in_sequence = in.run > 1 && in.run == run_limit(*of);
   demand(hold, of, chunk, who, in.run, true);
+  if (in_sequence) read_ahead(hold, of, (chunk / run_limit(*of) + 1) * run_limit(*of));
+}
+
+// For who reads one run after the other: the next one is filled while this one is read.
+void server::read_ahead(guard& hold, const object_pointer& of, std::uint64_t chunk) {
+  if (chunk >= of->chunks() || of->file.chunk(chunk).load() != absent) return;
+  if (resident_ + run_limit(*of) * of->chunk_bytes() > budget_) return;  // nothing that is used goes for a guess
+  auto nobody = std::make_shared<pending_reply>();
+  nobody->missing = 1;
+  demand(hold, of, chunk, {0, 0, false, std::move(nobody)}, run_limit(*of), false);
 }
 
 void server::demand(guard& hold, const object_pointer& of, std::uint64_t chunk, waiter who, std::uint64_t run_length,
@@ -45,19 +56,23 @@ void server::demand(guard& hold, const object_pointer& of, std::uint64_t chunk, 
   made->of = of;
   made->first = chunk;
   made->count = 1;
-  while (made->count < run_length && chunk + made->count < of->chunks() &&
+  made->asked = clock::now();
+  // A run ends where the next whole one begins, so that who reads a part of the vector does not fill the beginning of
+  // the next part as well.
+  const std::uint64_t most = std::min(run_length, run_limit(*of) - chunk % run_limit(*of));
+  while (made->count < most && chunk + made->count < of->chunks() &&
          of->file.state(chunk + made->count) == absent &&
          (made->count + 1) * of->chunk_bytes() <= std::min(longest_run, budget_ / 8))
     ++made->count;
   bool from_source = true;
   for (std::uint64_t i = chunk; i < chunk + made->count; ++i) {
-    const std::uint8_t flags = of->file.chunk(i).load() & spilled;
-    from_source = from_source && flags == 0;
+    const std::uint8_t flags = of->file.chunk(i).load() & (spilled | seen_before);
+    from_source = from_source && (flags & spilled) == 0;
     of->file.chunk(i).store(static_cast<std::uint8_t>(filling | flags), std::memory_order_release);
   }
   of->waiting[chunk].push_back(std::move(who));
-  if (inline_ok && from_source && of->from && of->from->immediate()) {
-    const std::uint64_t bytes = made->count * of->chunk_bytes();
+  const std::uint64_t bytes = made->count * of->chunk_bytes();
+  if (inline_ok && from_source && of->from && of->from->immediate() && bytes <= inline_bytes) {
     while (resident_ + bytes > budget_ && evict_some(hold, true)) {}
     if (resident_ + bytes <= budget_) {
       if (inline_buffer_.empty()) inline_buffer_.resize(buffer_bytes);
@@ -70,6 +85,7 @@ void server::demand(guard& hold, const object_pointer& of, std::uint64_t chunk, 
 }
 
 void server::run(guard& hold, const job_pointer& what, std::span<std::byte> buffer) {
+  if (what->phase == job::over) return;  // nobody had time for it within its deadline
   object& of = *what->of;
   const auto deadline = std::chrono::milliseconds(of.file.header().deadline_ms);
   std::uint64_t bytes = 0;
@@ -86,6 +102,7 @@ void server::run(guard& hold, const job_pointer& what, std::span<std::byte> buff
   const auto out = buffer.first(bytes);
   status outcome = produce(*what, out);
   hold.lock();
+  last_progress_ = clock::now();
   if (what->phase == job::over) return;  // given up: its waiters have their error, and its room is free
   if (outcome) {
     what->phase = job::publishing;
@@ -136,8 +153,8 @@ void server::finish(guard&, const job_pointer& what, const status& outcome) {
   jobs_.erase(what);
   auto& head = of.file.changing_header();
   for (std::uint64_t chunk = what->first; chunk < what->first + what->count; ++chunk) {
-    const std::uint8_t flags = of.file.chunk(chunk).load() & spilled;
-    const auto state = static_cast<std::uint8_t>((outcome ? ready : failed) | flags);
+    const std::uint8_t flags = of.file.chunk(chunk).load() & (spilled | seen_before);
+    const auto state = static_cast<std::uint8_t>(outcome ? ready | flags | seen_before : failed | flags);
     of.file.chunk(chunk).store(state, std::memory_order_release);
     if (!outcome) continue;
     of.touched[chunk] = false;
@@ -243,11 +260,17 @@ void server::fill_thread() {
 
 void server::give_up_late_jobs(guard& hold) {
   std::vector<job_pointer> late;
-  for (const job_pointer& one : jobs_)
-    if (one->phase == job::running && clock::now() > one->until) late.push_back(one);
+  const auto now = clock::now();
+  for (const job_pointer& one : jobs_) {
+    if (one->phase == job::running && now > one->until) late.push_back(one);
+    // One that waits for a thread has a deadline only if the threads make no progress: all of them hang.
+    const auto patience = std::chrono::milliseconds(one->of->file.header().deadline_ms + 1000);
+    if (one->phase == job::queued && now - std::max(one->asked, last_progress_) > patience) late.push_back(one);
+  }
   for (const job_pointer& one : late) {
     object& of = *one->of;
-    for (std::uint64_t i = 0; i < one->count; ++i) resident_ -= of.file.bytes_of(one->first + i);
+    if (one->phase == job::running)
+      for (std::uint64_t i = 0; i < one->count; ++i) resident_ -= of.file.bytes_of(one->first + i);
     const double seconds = static_cast<double>(of.file.header().deadline_ms) / 1000;
     finish(hold, one, failure{error_kind::timeout, "fill a lazy vector",
                               "its source didn't answer within " + std::to_string(seconds) + " seconds",

@@ -82,6 +82,8 @@ result<object_pointer> server::open_object(const object_id& id) {
   if (!descriptor) return descriptor.reason();
   auto file = object_file::open(descriptor->get(), true);
   if (!file) return file.reason();
+  if (file->in_place())
+    return failure{error_kind::unsupported, "open a lazy object", "it is a file that needs no pager", ""};
   made->descriptor = *std::move(descriptor);
   made->file = *std::move(file);
   if (made->file.id() != id)
@@ -146,6 +148,7 @@ void server::recover(object& which) {
 
 void server::scan_store() {
   collect_spills();
+  collect_in_place(directory_);
   auto folder = os::open_file(directory_, O_RDONLY | O_DIRECTORY);
   if (!folder) return;
   std::vector<std::string> names;

@@ -44,6 +44,7 @@ void server::handle(guard& hold, const peer_pointer& from, const request& what, 
     case ask::attach: return conclude(attach(from, what));
     case ask::detach: detach(from, what.base); return conclude(done());
     case ask::statistics: out.numbers = count(); return conclude(done());
+    case ask::ping: return conclude(done());
     case ask::set_budget:
       return enqueue([this, from, out, what](guard& held, std::span<std::byte>) mutable {
         if (auto outcome = set_budget(held, what.size); !outcome) out.refuse(outcome.reason());

@@ -11,6 +11,7 @@
 #include "base/arithmetic.hpp"
 #include "os/file.hpp"
 #include "os/flags.hpp"
+#include "pager/expression.hpp"
 #include "pager/runner.hpp"
 
 namespace onecopy::pager {
@@ -235,12 +236,44 @@ result<std::unique_ptr<source>> make_file(const lazy_source& from, const source_
                                                                context.item_bytes / (pair ? 2 : 1), context));
 }
 
+// ---- an expression over other lazy vectors: computed by a process of ours, for it waits for what it reads
+
+result<std::unique_ptr<source>> make_expression(const lazy_source& from, const source_context& context) {
+  const std::string leaves = field(from, "leaves", ""), bytes = field(from, "tree", "");
+  auto tree = decode(bytes, {});
+  if (!tree) return senseless("its expression makes no sense", "It may be from a newer version of onecopy");
+  if ((*tree)->size != context.count || detail::stored_as((*tree)->kind) != context.type || leaves.size() % 32 != 0)
+    return senseless("its expression gives other elements than it has");
+  return make_program({"program", {{"word0", "/proc/self/exe"}, {"word1", "--evaluate"},
+                                   {"word2", field(from, "depth", "1")}, {"payload", leaves + '\n' + bytes},
+                                   {"description", "a lazy expression"}}},
+                      context);
+}
+
+// ---- functions in a shared library
+
+result<std::unique_ptr<source>> make_plugin(const lazy_source& from, const source_context& context) {
+  lazy_source program{"program", {{"word0", "/proc/self/exe"}, {"word1", "--plugin"},
+                                  {"payload", field(from, "payload", "")},
+                                  {"description", field(from, "description", "a lazy vector")}}};
+  std::string library = field(from, "library0", "");
+  std::size_t count = 0;
+  for (; !library.empty(); library = field(from, ("library" + std::to_string(count)).c_str(), "")) {
+    if (library[0] != '/') return senseless("its library '" + library + "' has no absolute path");
+    program.fields["word" + std::to_string(2 + count++)] = library;
+  }
+  if (count == 0) return senseless("it names no library");
+  return make_program(program, context);
+}
+
 }  // namespace
 
 result<std::unique_ptr<source>> make_source(const lazy_source& description, const source_context& context) {
   if (description.kind == "sequence") return make_sequence(description, context);
   if (description.kind == "file") return make_file(description, context);
   if (description.kind == "program") return make_program(description, context);
+  if (description.kind == "plugin") return make_plugin(description, context);
+  if (description.kind == "expression") return make_expression(description, context);
   return senseless("there is no source of kind '" + description.kind + "'",
                    "It may be from a newer version of onecopy");
 }
