@@ -144,13 +144,29 @@ status become_daemon(const std::string& log) {
   return done();
 }
 
-void block_signals() noexcept {
+namespace {
+
+sigset_t asynchronous_signals() noexcept {
   sigset_t all;
   sigfillset(&all);
   // A fault in our own code must still be reported as one.
   for (int number : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGTRAP}) sigdelset(&all, number);
+  return all;
+}
+
+}  // namespace
+
+void block_signals() noexcept {
+  const sigset_t all = asynchronous_signals();
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
 }
+
+signals_blocked::signals_blocked() noexcept {
+  const sigset_t all = asynchronous_signals();
+  pthread_sigmask(SIG_BLOCK, &all, &before_);
+}
+
+signals_blocked::~signals_blocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
 void ignore_broken_pipes() noexcept { signal(SIGPIPE, SIG_IGN); }
 

@@ -1,6 +1,7 @@
 // Starting other programs, and what a process does to itself.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <span>
@@ -37,6 +38,18 @@ status become_daemon(const std::string& log);
 
 // In the calling thread: no signal interrupts it, so the program's handlers run in the program's own threads.
 void block_signals() noexcept;
+
+// The same as long as this lives: for what a handler of a signal, on this thread, must not meet half done.
+class signals_blocked {
+ public:
+  signals_blocked() noexcept;
+  signals_blocked(const signals_blocked&) = delete;
+  signals_blocked& operator=(const signals_blocked&) = delete;
+  ~signals_blocked();
+
+ private:
+  sigset_t before_;
+};
 void ignore_broken_pipes() noexcept;
 
 // The path of the shared library or program that contains `address`; "" when unknown.

@@ -10,6 +10,7 @@
 #include "os/file_pages.hpp"
 #include "os/flags.hpp"
 #include "os/memfd.hpp"
+#include "os/process.hpp"
 
 namespace onecopy::pager {
 
@@ -256,6 +257,8 @@ void in_place_file::restore() {
   auto file = os::open_file(where_.path, O_RDONLY | O_NONBLOCK | O_NOCTTY);
   auto info = file ? os::status_of(file->get(), where_.path) : result<struct stat>(file.reason());
   const bool usable = info && S_ISREG(info->st_mode);
+  // A handler that interrupts this, and touches a page that can't be had, would wait in rescue() for this thread.
+  const os::signals_blocked undisturbed;
   busy_guard hold(busy_);
   const auto base = reinterpret_cast<std::uintptr_t>(pages_.data());
   const std::uint64_t end = pages_.size() / page_size;
