@@ -48,3 +48,29 @@ NUMBER_OF: Final[dict[str, int]] = {
 }
 
 INT32_NA: Final = -(2**31)  # R's NA in integers and logicals
+
+
+def dtype_text(dtype: np.dtype[Any]) -> Any:
+    """A dtype as JSON, with all that structured dtypes may have."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return {"base": dtype_text(base), "shape": list(shape)}
+    if dtype.names is None:
+        return dtype.str
+    assert dtype.fields is not None
+    return {
+        "names": list(dtype.names),
+        "formats": [dtype_text(dtype.fields[name][0]) for name in dtype.names],
+        "offsets": [dtype.fields[name][1] for name in dtype.names],
+        "itemsize": dtype.itemsize,
+    }
+
+
+def dtype_from(text: Any) -> np.dtype[Any]:
+    if isinstance(text, str):
+        return np.dtype(text)
+    if "base" in text:
+        return np.dtype((dtype_from(text["base"]), tuple(text["shape"])))
+    fields: Any = {**text, "formats": [dtype_from(item) for item in text["formats"]]}
+    made: np.dtype[Any] = np.dtype(fields)
+    return made

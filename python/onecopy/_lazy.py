@@ -58,7 +58,8 @@ def _deadline(seconds: Any) -> float:
 
 def make(dtype: np.dtype[Any], shape: tuple[int, ...], kind: str, fields: dict[str, str], *, payload: bytes = b"",
          command: list[str] | None = None, description: str = "", chunk: Any = DEFAULT_CHUNK, deadline: Any = 30.0,
-         mutable: bool = False, write_back: bool = False, private: bool = False, **note: Any) -> LazyArray:
+         mutable: bool = False, write_back: bool = False, private: bool = False, in_place: bool = False,
+         **note: Any) -> LazyArray:
     """A lazy array of any source."""
     from . import _lazy_runner as runner
 
@@ -72,7 +73,7 @@ def make(dtype: np.dtype[Any], shape: tuple[int, ...], kind: str, fields: dict[s
             "make a lazy array", f"elements of {dtype.itemsize} bytes can't be written back: chunks would cut them",
             "Pad the dtype to a power of two")
     recipe = Recipe(number, count, kind, fields, bool(command), payload, description, chunk, _deadline(deadline),
-                    note_text(dtype, shape, **note))
+                    note_text(dtype, shape, **note), in_place)
     memory = recipe.make(command or [], mutable or write_back, write_back, private)
     # Functions that read other lazy arrays need those, and runners of their own.
     if not (mutable or write_back or private) and (not command or command == runner.command()):
@@ -157,9 +158,10 @@ def lazy(dtype: Any, shape: Any, populate: Any, *, writeback: Any = None, mutabl
             populate = TextFill(runner.dump(populate, "populate"))
         payload = runner.payload(dtype, math.prod(shape), populate, writeback)
     depth = max((depth_of(array) + 1 for array in reads), default=0)
+    more: dict[str, Any] = {"depth": depth} if depth else {}
     made = make(dtype, shape, "program", {}, payload=payload, command=runner.command(depth), description=description,
                 chunk=chunk, deadline=deadline, mutable=mutable, write_back=writeback is not None,
-                private=writable == "private", strings=texts, **({"depth": depth} if depth else {}))
+                private=writable == "private", strings=texts, **more)
     keep(made, reads)
     return LazyStrings(made) if texts else made
 
@@ -195,7 +197,7 @@ def lazy_sequence(start: float, step: float = 1, *, size: Any, dtype: Any = None
 
 def lazy_binary(path: str | os.PathLike[str], dtype: Any, shape: Any = None, *, offset: int = 0, stride: int = 0,
                 mutable: bool = False, writeback: bool = False, writable: str | None = None,
-                chunk: int = DEFAULT_CHUNK, deadline: float = 30.0) -> LazyArray:
+                chunk: int = DEFAULT_CHUNK, deadline: float = 30.0, in_place: bool = True) -> LazyArray:
     """The numbers of a binary file, read when they are touched.
 
     Args:
@@ -206,6 +208,10 @@ def lazy_binary(path: str | os.PathLike[str], dtype: Any, shape: Any = None, *, 
         stride: bytes from one element to the next; 0: they follow each other.
         writeback: changed elements go to the file; else, with ``mutable``, to ONECOPY_SPILL.
         mutable, writable, chunk, deadline: as for ``lazy``.
+        in_place: True: a file whose elements lie as memory needs them (native byte order, no stride, aligned; not when
+            mutable, and not on a network file system) is mapped where it lies. It is read as quickly as the kernel can,
+            and its memory is the kernel's page cache, which does not count against the budget. A file that is removed
+            or replaced stays what it was. False: read in chunks, within the budget. ``x.in_place`` tells.
 
     Raises: InvalidArgument, NotFound (only when the shape is to be found out).
     """
@@ -235,7 +241,7 @@ def lazy_binary(path: str | os.PathLike[str], dtype: Any, shape: Any = None, *, 
     fields = {"path": path, "offset": str(int(offset)), "stride": str(int(stride) if not raw else 0),
               "swap": "1" if swap else "0"}
     return make(dtype, _shape(shape), "file", fields, chunk=chunk, deadline=deadline, mutable=mutable,
-                write_back=writeback, private=writable == "private")
+                write_back=writeback, private=writable == "private", in_place=bool(in_place))
 
 
 # ------------------------------------------------------------------------------------------------ the budget
@@ -243,8 +249,8 @@ def lazy_binary(path: str | os.PathLike[str], dtype: Any, shape: Any = None, *, 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LazyEntry:
-    """One lazy object: its id, the core's name of its type, elements, bytes as a whole, the kind of its source, and
-    what happened to it."""
+    """One lazy object: its id, the core's name of its type, elements, bytes as a whole, the kind of its source, what
+    happened to it, and whether it is a file mapped in place."""
 
     id: str
     type: str
@@ -252,6 +258,7 @@ class LazyEntry:
     size: int
     source: str
     counters: LazyCounters
+    in_place: bool
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -282,8 +289,8 @@ class LazyUsage:
 def lazy_usage() -> LazyUsage:
     """The budget, what of it is used, and all lazy objects, as `onecopy top` shows them. Starts the pager."""
     budget, resident, peak, pinned, fills, evictions, failures, clients, _, process = _core.pager_look()
-    objects = [LazyEntry(id_, kind, elements, size, source, LazyCounters(*counters))
-               for id_, kind, elements, size, source, counters in _core.pager_list()]
+    objects = [LazyEntry(id_, kind, elements, size, source, LazyCounters(*counters), in_place)
+               for id_, kind, elements, size, source, counters, in_place in _core.pager_list()]
     return LazyUsage(budget, resident, peak, pinned, fills, evictions, failures, clients, process, objects)
 
 

@@ -173,6 +173,11 @@ class LazyArray(np.ndarray[Any, Any]):
         return memory.resident(start, size)
 
     @property
+    def in_place(self) -> bool:
+        """True for a file that is mapped where it lies: no pager, and not in the budget. See ``lazy_binary``."""
+        return self._range()[0].in_place
+
+    @property
     def counters(self) -> LazyCounters:
         """Of the whole lazy array that this is a part of."""
         return LazyCounters(*self._range()[0].counters())
@@ -328,35 +333,9 @@ def core_form(dtype: np.dtype[Any]) -> tuple[int, int, bool]:
     return f.RAW, dtype.itemsize, True
 
 
-def dtype_text(dtype: np.dtype[Any]) -> Any:
-    """A dtype as JSON, with all that structured dtypes may have."""
-    if dtype.subdtype is not None:
-        base, shape = dtype.subdtype
-        return {"base": dtype_text(base), "shape": list(shape)}
-    if dtype.names is None:
-        return dtype.str
-    assert dtype.fields is not None
-    return {
-        "names": list(dtype.names),
-        "formats": [dtype_text(dtype.fields[name][0]) for name in dtype.names],
-        "offsets": [dtype.fields[name][1] for name in dtype.names],
-        "itemsize": dtype.itemsize,
-    }
-
-
-def dtype_from(text: Any) -> np.dtype[Any]:
-    if isinstance(text, str):
-        return np.dtype(text)
-    if "base" in text:
-        return np.dtype((dtype_from(text["base"]), tuple(text["shape"])))
-    fields: Any = {**text, "formats": [dtype_from(item) for item in text["formats"]]}
-    made: np.dtype[Any] = np.dtype(fields)
-    return made
-
-
 def note_text(dtype: np.dtype[Any], shape: tuple[int, ...], **more: Any) -> bytes:
     """What is kept with the object, so that other processes make the same array of it."""
-    return json.dumps({"python": {"dtype": dtype_text(dtype), "shape": list(shape), **more}}).encode()
+    return json.dumps({"python": {"dtype": f.dtype_text(dtype), "shape": list(shape), **more}}).encode()
 
 
 def array_over(memory: LazyMemory) -> LazyArray:
@@ -372,7 +351,7 @@ def form_of(memory: LazyMemory) -> tuple[tuple[int, ...], np.dtype[Any], dict[st
     except ValueError:
         mine = None
     if mine is not None:
-        return tuple(mine["shape"]), dtype_from(mine["dtype"]), mine
+        return tuple(mine["shape"]), f.dtype_from(mine["dtype"]), mine
     plain = f.DTYPE_OF.get(memory.type)
     if plain is None:
         raise WrongType("attach a lazy object", "its elements have no NumPy dtype", "Update onecopy")

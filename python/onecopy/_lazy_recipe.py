@@ -37,11 +37,12 @@ class Recipe(NamedTuple):
     chunk: int
     deadline: float
     note: bytes
+    in_place: bool
 
     def make(self, command: list[str], writable: bool = False, write_back: bool = False,
              private: bool = False) -> LazyMemory:  # fmt: skip
         return _core.make_lazy(self.type, self.size, self.kind, self.fields, command, self.payload, self.description,
-                               self.chunk, self.deadline, writable, write_back, self.note, private)
+                               self.chunk, self.deadline, writable, write_back, self.note, private, self.in_place)
 
 
 # Of lazy memory in this process: its recipe, as it is pickled, and what must live as long as it does.

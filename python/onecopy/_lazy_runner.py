@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _core
-from ._lazy_array import dtype_from, dtype_text
+from ._format import dtype_from, dtype_text
 from .errors import InvalidArgument, Unsupported
 
 Fill = Callable[..., Any]

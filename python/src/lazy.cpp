@@ -197,6 +197,7 @@ void bind_lazy(nb::module_& m) {
       .def_prop_ro("count", [](const lazy_memory& self) { return self.vector.size(); })
       .def_prop_ro("chunk", [](const lazy_memory& self) { return self.vector.chunk_bytes(); })
       .def_prop_ro("id", [](const lazy_memory& self) { return self.vector.id().text(); })
+      .def_prop_ro("in_place", [](const lazy_memory& self) { return self.vector.in_place(); })
       .def_prop_ro("writable", [](const lazy_memory& self) { return self.vector.writable(); })
       .def_ro("private_writes", &lazy_memory::private_writes)
       .def_prop_ro("note",
@@ -226,12 +227,14 @@ void bind_lazy(nb::module_& m) {
   m.def("make_lazy",
         [](int type, std::uint64_t count, const std::string& kind, const std::map<std::string, std::string>& fields,
            const std::vector<std::string>& command, nb::bytes payload, const std::string& description,
-           std::uint64_t chunk, double deadline, bool writable, bool write_back, nb::bytes note, bool private_writes) {
+           std::uint64_t chunk, double deadline, bool writable, bool write_back, nb::bytes note, bool private_writes,
+           bool in_place) {
           onecopy::lazy_source source{kind, fields};
           if (kind == "program")
             source = onecopy::lazy_source::program(command, std::string(payload.c_str(), payload.size()), description);
           const onecopy::lazy_options options{.chunk_bytes = chunk, .deadline_seconds = deadline, .writable = writable,
-                                              .write_back = write_back, .note = {note.c_str(), note.size()}};
+                                              .write_back = write_back, .in_place = in_place,
+                                              .note = {note.c_str(), note.size()}};
           nb::gil_scoped_release unlocked;
           return lazy_memory{onecopy::make_lazy(static_cast<onecopy::dtype>(type), count, source, options),
                              private_writes};
@@ -266,7 +269,7 @@ void bind_lazy(nb::module_& m) {
     nb::list out;
     for (const auto& e : entries)
       out.append(nb::make_tuple(e.id.text(), onecopy::name_of(e.type), e.size, e.bytes, e.source,
-                                counters_of(e.counters)));
+                                counters_of(e.counters), e.in_place));
     return out;
   });
   m.def("pager_note_failures", [] { onecopy::pager::on_error(note_failure); });

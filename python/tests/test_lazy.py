@@ -234,6 +234,7 @@ def test_binary(tmp_path: Path) -> None:
     records["a"] = np.arange(1000)
     file.write_bytes(records.tobytes())
     assert np.array_equal(onecopy.lazy_binary(file, records.dtype), records)
+    assert np.array_equal(onecopy.lazy_binary(file, records.dtype, offset=11), records[1:])
     w = onecopy.lazy_binary(file, "u1", writeback=True)
     w[0] = 77
     w.flush()
@@ -245,7 +246,41 @@ def test_binary(tmp_path: Path) -> None:
             onecopy.lazy_binary(file, **{"dtype": "f8", **wrong})  # type: ignore[arg-type]
 
 
+def test_a_file_that_needs_no_change_is_mapped_in_place(tmp_path: Path) -> None:
+    file, plain = tmp_path / "numbers", np.arange(3 << 20, dtype="f8")
+    plain.tofile(file)
+    before = onecopy.lazy_usage()
+    x = onecopy.lazy_binary(file, "f8", (3, 1 << 20))
+    assert x.in_place and x[1:].in_place and np.array_equal(x, plain.reshape(3, -1))
+    after = onecopy.lazy_usage()
+    assert (after.fills, after.resident) == (before.fills, before.resident), "it is not in the budget"
+    assert x.counters.resident == plain.nbytes and x.counters.fills == 0
+    assert [entry.in_place for entry in after.objects if onecopy.handle(x).endswith(entry.id)] == [True]
+    x.pin()
+    x.release()
+    x.unpin()
+    x.prefetch()
+    x.flush()
+    with spawn.Pool(1) as pool:
+        assert pool.apply(child_is_in_place, (x[2],)) == (True, plain[2 << 20 :].sum())
+    mine = onecopy.lazy_binary(file, "f8", writable="private")
+    mine[5] = -1
+    assert mine.in_place and mine[5] == -1 and x[0, 5] == 5 and np.fromfile(file, "f8", 6)[5] == 5
+    file.unlink()
+    assert x[2, -1] == plain[-1], "it is still there for those who have it mapped"
+    plain.tofile(file)
+    for other in [{"in_place": False}, {"dtype": ">f8"}, {"stride": 16}, {"offset": 4}, {"mutable": True},
+                  {"writeback": True}]:  # fmt: skip
+        assert not onecopy.lazy_binary(file, **{"dtype": "f8", "shape": 9, **other}).in_place  # type: ignore[arg-type]
+    assert not onecopy.lazy_binary(tmp_path / "later", "f8", 9).in_place
+    assert not onecopy.lazy_sequence(0, size=9).in_place
+
+
 # ------------------------------------------------------------------------------------------------ other processes
+
+
+def child_is_in_place(x: Any) -> tuple[bool, float]:
+    return x.in_place, float(x.sum())
 
 
 def total(x: Any) -> float:

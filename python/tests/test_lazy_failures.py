@@ -160,16 +160,22 @@ def test_threads_all_get_the_error() -> None:
     assert seen == ["error"] * 40
 
 
-def test_the_file_is_missing_shrunk_or_unreadable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_place", [True, False])
+def test_the_file_is_missing_shrunk_or_unreadable(tmp_path: Path, in_place: bool) -> None:
     file = tmp_path / "numbers"
     plain = np.arange(100_000.0)
     file.write_bytes(plain.tobytes())
-    x = onecopy.lazy_binary(file, "f8")
+    x = onecopy.lazy_binary(file, "f8", in_place=in_place)
+    assert x.in_place == in_place
     os.truncate(file, 8000)
+    for touch in (lambda: x[50_000], lambda: x.sum(), x.ensure, lambda: x[::4096] + 1, lambda: pickle.dumps(x.copy())):
+        with pytest.raises(onecopy.Corrupt, match=r"numbers.*8000"):
+            touch()
     with pytest.raises(onecopy.Corrupt, match=r"numbers.*8000"):
-        x[50_000]
+        np.asarray(x).sum()
+        time.sleep(60)  # raised as soon as the interpreter gets to it
     file.write_bytes(plain.tobytes())
-    assert x[50_000] == 50_000
+    assert x[50_000] == 50_000 and np.array_equal(x, plain)
     gone = onecopy.lazy_binary(tmp_path / "none", "f8", 10)
     with pytest.raises(onecopy.NotFound, match="none"):
         gone[0]

@@ -31,6 +31,13 @@
 #' `bare <- unclass(x)`, which is the same lazy memory without the class, and `bare[i]`: as quick as other vectors
 #' that R does not keep itself.
 #'
+#' # What is lazy afterwards
+#' `x[]` and `x[i]` with more than 65,536 positions are lazy; `as.vector(x)` is the ordinary vector of all elements.
+#' Functions of base R give ordinary vectors. Some of them, `ifelse()`, `toupper()`, `sub()` and `substr()` among them,
+#' copy all attributes of what they get, and so does `x[i] <- value` with a value of a wider type. Their ordinary result
+#' has the class `"lazyVector"` as well: `is.lazy()` is `FALSE` for it, all methods treat it as what it is, and
+#' `as.vector()` takes the class away.
+#'
 #' # Changing elements
 #' `x[i] <- value` gives a private copy of the pages changed. With `writable = TRUE` all processes see the change;
 #' changed chunks are kept in a file when memory is needed (`ONECOPY_SPILL`, default `/var/tmp`), or, for
@@ -97,9 +104,14 @@ lazySeq <- lazySequence
 #' @param stride Bytes from one element to the next; 0: the size of an element.
 #' @param endian `"little"` or `"big"`.
 #' @param write `TRUE`: the vector is writable, and what is changed is written to the file.
+#' @param inPlace `TRUE`: a file whose elements lie as memory needs them (this machine's byte order, no stride, an
+#'   `offset` that is a multiple of their size; not with `write`, and not on a network file system) is mapped where it
+#'   lies. It is read as quickly as the kernel can, and its memory is the kernel's page cache, which does not count
+#'   against the budget. A file that is removed or replaced stays what it was. `FALSE`: read in chunks, within the
+#'   budget. `lazyStatus(x)[["inPlace"]]` is 1 if it is mapped.
 #' @export
 lazyBinary <- function(path, mode = "numeric", length = NULL, offset = 0, stride = 0, endian = .Platform$endian,
-                       write = FALSE, chunk = 65536) {
+                       write = FALSE, chunk = 65536, inPlace = TRUE) {
   sizes <- c(logical = 4, integer = 4, numeric = 8, double = 8, complex = 16, raw = 1)
   mode <- check_choice(mode, "mode", names(sizes))
   size <- sizes[[mode]]
@@ -108,19 +120,21 @@ lazyBinary <- function(path, mode = "numeric", length = NULL, offset = 0, stride
   check_number(offset, "offset", "a whole number of bytes", least = 0)
   check_number(stride, "stride", "a whole number of bytes, or 0", least = 0)
   check_flag(write, "write")
+  check_flag(inPlace, "inPlace")
   if (is.null(length)) {
     bytes <- file.size(path)
     if (is.na(bytes)) wrong_argument("path", paste0("a file; there is no such file: ", path))
     length <- max(0, floor((bytes - offset - size) / if (stride > 0) stride else size) + 1)
   }
   source <- list(kind = "file", path = path, offset = offset, stride = stride, swap = endian != .Platform$endian)
-  lazy_make(mode, length, source, NULL, 0L, chunk, writable = write, write_back = write)
+  lazy_make(mode, length, source, NULL, 0L, chunk, writable = write, write_back = write, in_place = inPlace)
 }
 
 lazy_make <- function(mode, length, source, kept, depth, chunk = 65536, deadline = 30, writable = FALSE,
-                      write_back = FALSE, width = 0) {
+                      write_back = FALSE, width = 0, in_place = FALSE) {
   .Call(oc_lazy_make, mode, length, source, list(chunk = chunk, deadline = deadline, writable = writable,
-                                                 write_back = write_back, depth = depth, width = width), kept)
+                                                 write_back = write_back, depth = depth, width = width,
+                                                 in_place = in_place), kept)
 }
 
 # Bytes of a string with its size: as the library computes them.
@@ -159,9 +173,10 @@ lazy_program <- function(mode, length, what, kept, chunk, deadline, writable, de
 #' @param from,to The part: elements from 1, both included.
 #' @param bytes The new budget.
 #' @return `is.lazy()`: `TRUE` or `FALSE`. `lazyStatus()`: bytes in all and in memory, chunks filled, given back and
-#'   failed, bytes in the spill file, bytes of a chunk. `lazyBudget()`: the budget. `lazyUsage()`: of all lazy vectors
-#'   of this store: the budget; bytes in memory, at most so far, and pinned; chunks filled, given back and failed; how
-#'   many processes use them; how many there are; the process that fills them. The others: `x`, invisibly.
+#'   failed, bytes in the spill file, bytes of a chunk, and 1 if it is a file mapped in place. `lazyBudget()`: the
+#'   budget. `lazyUsage()`: of all lazy vectors of this store: the budget; bytes in memory, at most so far, and pinned;
+#'   chunks filled, given back and failed; how many processes use them; how many there are; the process that fills
+#'   them. The others: `x`, invisibly.
 #' @export
 lazyStatus <- function(x) .Call(oc_lazy_status, x)
 #' @rdname lazyStatus

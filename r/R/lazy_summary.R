@@ -132,6 +132,26 @@ anyNA.lazyVector <- function(x, recursive = FALSE) {
   FALSE
 }
 
+# diff.default() gives its ordinary result the class of x.
+#' @exportS3Method
+diff.lazyVector <- function(x, lag = 1L, differences = 1L, ...) {
+  if (!is.lazy(x) || !is.null(dim(x))) {
+    rows <- dim(x)
+    x <- as.vector(x)
+    dim(x) <- rows
+    return(diff(x, lag, differences, ...))
+  }
+  for (number in list(lag, differences))
+    if (length(number) != 1L || is.na(number) || number < 1L)
+      stop("'lag' and 'differences' must be integers >= 1", call. = FALSE)
+  for (k in seq_len(differences)) {
+    n <- length(x)
+    if (lag >= n) return(lazy_empty(lazy_node(x)))
+    x <- x[(1 + lag):n] - x[1:(n - lag)]
+  }
+  x
+}
+
 #' @exportS3Method
 summary.lazyVector <- function(object, ..., digits) {
   if (!is.lazy(object) || !is.numeric(object)) return(summary.default(as.vector(object), ...))

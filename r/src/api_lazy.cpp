@@ -148,6 +148,7 @@ SEXP oc_lazy_make(SEXP mode, SEXP length, SEXP source, SEXP options, SEXP kept) 
     o.deadline_seconds = number_argument(named(options, "deadline"), "deadline");
     o.writable = flag_argument(named(options, "writable"), "writable");
     o.write_back = flag_argument(named(options, "write_back"), "write_back");
+    o.in_place = flag_argument(named(options, "in_place"), "in_place");
     const std::string depth = " depth=" + std::to_string(whole(named(options, "depth"), "depth"));
     std::uint64_t elements = whole(length, "length");
     o.note = "R " + name + depth;
@@ -254,12 +255,13 @@ SEXP oc_lazy_status(SEXP x) {
     const double numbers[] = {static_cast<double>(v.bytes()), static_cast<double>(c.resident_bytes),
                               static_cast<double>(c.fills), static_cast<double>(c.evictions),
                               static_cast<double>(c.failures), static_cast<double>(c.spilled_bytes),
-                              static_cast<double>(v.chunk_bytes())};
+                              static_cast<double>(v.chunk_bytes()), v.in_place() ? 1.0 : 0.0};
     const double* from = numbers;
     return r_call([=] {
-      const char* names[] = {"bytes", "resident", "fills", "evictions", "failures", "spilled", "chunk", ""};
+      const char* names[] = {"bytes", "resident", "fills", "evictions", "failures", "spilled", "chunk", "inPlace",
+                             ""};
       SEXP out = PROTECT(Rf_mkNamed(REALSXP, names));
-      std::memcpy(REAL(out), from, 7 * sizeof(double));
+      std::memcpy(REAL(out), from, 8 * sizeof(double));
       UNPROTECT(1);
       return out;
     });

@@ -220,6 +220,7 @@ if (lazy_here) table <- c(table, list(
     argument("stride", "whole", function(v) lazyBinary(objects$file, stride = v)),
     argument("endian", "class", function(v) lazyBinary(objects$file, endian = v)),
     argument("write", "flag", function(v) lazyBinary(objects$file, write = v)),
+    argument("inPlace", "flag", function(v) lazyBinary(objects$file, inPlace = v)),
     argument("chunk", "whole", function(v) lazyBinary(objects$file, chunk = v))),
   lazyReduce = list(
     argument("x", "class", function(v) lazyReduce(v, length, `+`), also = setdiff(names(wrong_values),

@@ -13,12 +13,53 @@ pager_process <- function() {
   NULL
 }
 
+test_that("a binary file that is mapped in place, cut short, removed and replaced", {
+  path <- tempfile()
+  on.exit(unlink(path))
+  writeBin(as.double(1:50000), path)
+  before <- lazyUsage()
+  x <- lazyBinary(path)
+  status <- function(x) lazyStatus(x)[["inPlace"]]
+  expect_equal(status(x), 1)
+  expect_identical(as.vector(x), as.double(1:50000))
+  expect_identical(sum(x > 25000), 25000L)
+  expect_identical(lazyUsage()[c("resident", "fills")], before[c("resident", "fills")])
+  expect_identical(callr::r(function(x) c(x[50000], onecopy::lazyStatus(x)[["inPlace"]]), list(x)), c(50000, 1))
+  y <- x
+  y[3] <- -1
+  expect_identical(c(x[3], y[3], readBin(path, "double", 3)[3]), c(3, -1, 3))
+  lazyPin(x, 1, 1000)
+  lazyUnpin(x, 1, 1000)
+  lazyRelease(x)
+  system2("truncate", c("-s", "8000", path))
+  expect_match(touch(x, 50000), "the file has only 8000")
+  expect_match(tryCatch(sum(x), error = conditionMessage), "the file has only 8000")
+  expect_match(touch(x, 40000:50000), "the file has only 8000")
+  seen <- tryCatch(crossprod(unclass(x)), error = conditionMessage)
+  expect_true(is.nan(seen) || is.character(seen))
+  expect_match(touch(x, 50000), "the file has only 8000")
+  expect_identical(x[5], 5)
+  whole <- tempfile()
+  writeBin(as.double(1:50000), whole)
+  system2("dd", c(paste0("if=", whole), paste0("of=", path), "conv=notrunc", "status=none"))
+  expect_identical(x[50000], 50000)
+  unlink(path)
+  expect_identical(x[50000], 50000)  # still there for those who have it mapped
+  writeBin(as.double(1:50000), path)
+  expect_equal(status(lazyBinary(path, inPlace = FALSE)), 0)
+  expect_equal(status(lazyBinary(path, write = TRUE)), 0)
+  expect_equal(status(lazyBinary(path, endian = setdiff(c("big", "little"), .Platform$endian))), 0)
+  expect_equal(status(lazyBinary(path, stride = 16)), 0)
+  expect_equal(status(lazyBinary(path, offset = 4)), 0)
+  expect_equal(status(lazyBinary(path, "complex", offset = 8)), 1)
+})
+
 test_that("a binary file that is missing, cut short or no file", {
   path <- tempfile()
   writeBin(as.double(1:50000), path)
   kept <- tempfile()
   file.copy(path, kept)
-  x <- lazyBinary(path)
+  x <- lazyBinary(path, inPlace = FALSE)
   unlink(path)
   expect_match(touch(x, 50000), "[Nn]o such file")
   writeBin(as.double(1:10), path)

@@ -46,6 +46,41 @@ test_that("functions for vectors and data frames", {
   for (ask in asks) expect_equal(ordinary(ask(lazies)), ask(plain), info = paste(deparse(body(ask)), collapse = " "))
 })
 
+test_that("only what is lazy has the class, or an ordinary vector that all methods take for one", {
+  plain <- 1:100000
+  x <- lazySequence(1L, 1L, 100000)
+  chosen <- ifelse(x > 5, x, 0)
+  expect_false(is.lazy(chosen))
+  expect_identical(as.vector(chosen), ifelse(plain > 5, plain, 0))
+  expect_identical(chosen[1:7], c(0, 0, 0, 0, 0, 6, 7))
+  expect_identical(chosen + 1, ifelse(plain > 5, plain, 0) + 1)
+  y <- x
+  y[2] <- 2.5
+  expect_false(is.lazy(y))
+  expect_identical(as.vector(y), replace(as.double(plain), 2, 2.5))
+  expect_identical(sum(y), sum(as.double(plain)) + 0.5)
+  y <- x
+  y[2] <- 7L  # no other type: a private copy of a page
+  expect_true(is.lazy(y))
+  expect_identical(y[1:3], c(1L, 7L, 3L))
+  for (lag in c(1L, 3L, 99999L, 100000L)) for (differences in 1:2) {
+    found <- diff(as.double(x) * x, lag, differences)
+    expect_identical(is.lazy(found), length(found) > 65536)
+    expect_equal(as.vector(found), diff(as.double(plain)^2, lag, differences))
+  }
+  expect_error(diff(x, 0), ">= 1")
+  expect_identical(as.vector(diff(y)), diff(as.vector(y)))
+  dim(x) <- c(50000, 2)
+  expect_identical(diff(x), diff(matrix(plain, ncol = 2)))
+  upper <- toupper(lazyVector("character", 3, function(start, end) letters[start:end]))
+  expect_false(is.lazy(upper))
+  expect_identical(upper[1:2], c("A", "B"))
+  expect_identical(as.vector(upper), c("A", "B", "C"))
+  expect_identical(upper == "B", c(FALSE, TRUE, FALSE))
+  expect_identical(rev(upper), c("C", "B", "A"))
+  expect_output(print(upper), "\"A\" \"B\" \"C\"", fixed = TRUE)
+})
+
 test_that("data.table takes lazy columns", {
   # In a process whose code is nobody's namespace: data.table looks where it is called from.
   grouped <- function(d) {
