@@ -54,6 +54,12 @@ TEST(LazyFill, AllTypesOfSequences) {
   EXPECT_EQ(lazy<std::int64_t>(1000, lazy_source::sequence(whole{1} << 60, whole{3}))[999], (1ll << 60) + 2997);
   EXPECT_EQ(lazy<float>(100, lazy_source::sequence(0.5, 0.25))[4], 1.5f);
   // Computed from the index: 0.1 added up 3e6 times would be off by more than that.
+  // Each element is what its own index gives, also where indexes have more than 32 bits.
+  const auto far = lazy<double>(std::uint64_t{1} << 40, lazy_source::sequence(-3.5, 0.1));
+  for (const std::uint64_t i : {std::uint64_t{1}, (std::uint64_t{1} << 31) + 5, (std::uint64_t{1} << 32) - 1,
+                                (std::uint64_t{1} << 40) - 1})
+    EXPECT_EQ(far[i], -3.5 + static_cast<double>(i) * 0.1) << i;
+
   auto x = lazy<double>(3'000'001, lazy_source::sequence(0.0, 0.1));
   EXPECT_EQ(x[3'000'000], 3'000'000 * 0.1);
 }

@@ -50,7 +50,11 @@ class float_sequence final : public source {
     auto* items = reinterpret_cast<T*>(out.data());
     const std::size_t count = out.size() / sizeof(T);
     // Each element from its own index: adding up would make the value depend on where the chunk begins.
-    for (std::size_t i = 0; i < count; ++i) items[i] = static_cast<T>(from_ + static_cast<double>(first + i) * by_);
+    // In two parts, whose sum is exact: no address space has 2^53 elements, no chunk 2^31. Processors convert 64-bit
+    // integers one by one, and 32-bit ones several at once.
+    const auto start = static_cast<double>(first);
+    const auto few = static_cast<std::int32_t>(count);
+    for (std::int32_t i = 0; i < few; ++i) items[i] = static_cast<T>(from_ + (start + static_cast<double>(i)) * by_);
     return done();
   }
 
