@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import NDArray
 
-from ._lazy_array import LazyArray
+from ._lazy_array import LazyArray, guarded
 from .errors import InvalidArgument
 
 PIECE = 1 << 20  # bytes of a result that are computed at once
@@ -102,17 +102,34 @@ class LazyExpression(NDArrayOperatorsMixin):
     # ------------------------------------------------------------------------------------------ computing
 
     def compute(self, start: int, stop: int) -> NDArray[Any]:
-        """Elements start to stop - 1, in C order over all dimensions."""
+        """Elements start to stop - 1, in C order over all dimensions, in memory of their own."""
+
+        def evaluated() -> NDArray[Any]:
+            found = self._part(start, stop)
+            return found if found.base is None else found.copy()
+
+        return guarded(list(self._arrays()), evaluated)  # type: ignore[no-any-return]
+
+    def _arrays(self) -> Iterator[NDArray[Any]]:
+        """What it reads."""
+        for one in self._inputs:
+            if isinstance(one, LazyExpression):
+                yield from one._arrays()
+            elif isinstance(one, np.ndarray):
+                yield one
+
+    def _part(self, start: int, stop: int) -> NDArray[Any]:
+        """As compute(), but perhaps a view of an array that it reads, and without the errors of that."""
         if self._what is None:
-            flat = self._inputs[0]
-            return np.asarray(flat[start:stop].copy())
+            flat: NDArray[Any] = self._inputs[0].view(np.ndarray)
+            return flat[start:stop]
         if self._what == "cast":
-            return self._inputs[0].compute(start, stop).astype(self.dtype)  # type: ignore[no-any-return]
+            return self._inputs[0]._part(start, stop).astype(self.dtype)  # type: ignore[no-any-return]
         if self._what == "slice":
             return _slice(self._inputs[0], self._inputs[1][start:stop])
         if self._what == "join":
             return self._joined(start, stop)
-        parts = [one.compute(start, stop) if isinstance(one, LazyExpression) else one for one in self._inputs]
+        parts = [one._part(start, stop) if isinstance(one, LazyExpression) else one for one in self._inputs]
         return np.asarray(self._what(*parts))
 
     def _joined(self, start: int, stop: int) -> NDArray[Any]:
@@ -120,7 +137,7 @@ class LazyExpression(NDArrayOperatorsMixin):
         for part in self._inputs:
             first, last = max(start - before, 0), min(stop - before, part.size)
             if first < last:
-                out[first + before - start : last + before - start] = part.compute(first, last)
+                out[first + before - start : last + before - start] = part._part(first, last)
             before += part.size
         return out
 
@@ -269,12 +286,10 @@ def _slice(of: LazyExpression, at: range) -> NDArray[Any]:
     if len(at) == 0:
         return np.empty(0, of.dtype)
     low, high = min(at[0], at[-1]), max(at[0], at[-1])
-    if of._what is None:
-        found = np.asarray(of._inputs[0][low : high + 1 : abs(at.step)].copy())
-    elif abs(at.step) <= 64:
-        found = of.compute(low, high + 1)[:: abs(at.step)]
+    if of._what is None or abs(at.step) <= 64:
+        found = of._part(low, high + 1)[:: abs(at.step)]
     else:
-        found = np.concatenate([of.compute(i, i + 1) for i in range(low, high + 1, abs(at.step))])
+        found = np.concatenate([of._part(i, i + 1) for i in range(low, high + 1, abs(at.step))])
     return found if at.step > 0 else found[::-1]
 
 
