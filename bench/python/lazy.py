@@ -1,7 +1,9 @@
-"""Lazy arrays: what a touch costs, reading in sequence, files, functions in Python, and computing beyond the budget."""
+"""Lazy arrays: what a touch costs, reading in sequence, files, functions in Python, computing beyond the budget, and
+reading while the pager is killed again and again."""
 import multiprocessing
 import os
 import pathlib
+import signal
 import sys
 import tempfile
 import time
@@ -78,9 +80,13 @@ def files(folder):
         make().sum()
         return count * 8 / (time.perf_counter() - began) / 1e9
 
-    bench.row("lazy-file", f"sum of a file of {bench.size(count * 8)}, within the budget", "GB/s", "numpy.memmap",
+    what = f"sum of a file of {bench.size(count * 8)}, within the budget"
+    bench.row("lazy-file", what, "GB/s", "numpy.memmap",
               bench.interleaved(7, lambda: rate(lambda: onecopy.lazy_binary(path, "f8")),
                                 lambda: rate(lambda: np.memmap(path, "f8", "r"))), bench.ratio_at_least(0.8))
+    bench.row("lazy-file-paged", what + ", in chunks (in_place=False)", "GB/s", "numpy.memmap",
+              bench.interleaved(5, lambda: rate(lambda: onecopy.lazy_binary(path, "f8", in_place=False)),
+                                lambda: rate(lambda: np.memmap(path, "f8", "r"))))
 
 
 def count_up(start, end, out):
@@ -122,12 +128,16 @@ def at_random(folder):
             x[i]
         return (time.perf_counter() - began) / len(places) * 1e6
 
-    what = f"element at random of {bench.size(count * 8)}, 4 budgets, chunks of 4 KB"
+    what = f"element at random of {bench.size(count * 8)}, 4 budgets"
     bench.row("lazy-random-memmap", what, "us", "numpy.memmap, the file in the page cache",
-              bench.interleaved(3, lambda: each(onecopy.lazy_binary(path, "f8", chunk=4096)),
+              bench.interleaved(3, lambda: each(onecopy.lazy_binary(path, "f8")),
+                                lambda: each(np.memmap(path, "f8", "r"))))
+    bench.row("lazy-random-paged", what + ", in chunks of 4 KB (in_place=False)", "us",
+              "numpy.memmap, the file in the page cache",
+              bench.interleaved(3, lambda: each(onecopy.lazy_binary(path, "f8", chunk=4096, in_place=False)),
                                 lambda: each(np.memmap(path, "f8", "r"))))
     # A source that no mapping can replace: the other order of bytes.
-    bench.row("lazy-random-swapped", what + ", bytes swapped", "us", "numpy.memmap of big-endian numbers",
+    bench.row("lazy-random-swapped", what + ", bytes swapped, chunks of 4 KB", "us", "numpy.memmap of big-endian numbers",
               bench.interleaved(3, lambda: each(onecopy.lazy_binary(path, ">f8", chunk=4096)),
                                 lambda: each(np.memmap(path, ">f8", "r"))))
     os.unlink(path)
@@ -145,8 +155,8 @@ def beyond_the_budget(folder):
         assert 0 < total < count
         return time.perf_counter() - began
 
-    def ours():
-        return seconds(*(onecopy.lazy_binary(path, "f8") for path in paths))
+    def ours(in_place=True):
+        return seconds(*(onecopy.lazy_binary(path, "f8", in_place=in_place) for path in paths))
 
     def put_off():
         x, y = (onecopy.lazily(onecopy.lazy_binary(path, "f8")) for path in paths)
@@ -157,6 +167,9 @@ def beyond_the_budget(folder):
     what = f"sum(x + y > 0), {bench.size(2 * count * 8)}, 4 budgets"
     bench.row("lazy-sum-memmap", what, "s", "numpy.memmap, the same pieces",
               bench.interleaved(3, ours, lambda: seconds(*(np.memmap(path, "f8", "r") for path in paths))))
+    bench.row("lazy-sum-paged", what + ", in chunks (in_place=False)", "s", "numpy.memmap, the same pieces",
+              bench.interleaved(3, lambda: ours(in_place=False),
+                                lambda: seconds(*(np.memmap(path, "f8", "r") for path in paths))))
     bench.row("lazy-sum-lazily", what + " by lazily()", "s", "numpy.memmap, pieces by hand",
               bench.interleaved(3, put_off, lambda: seconds(*(np.memmap(path, "f8", "r") for path in paths))))
     try:
@@ -171,7 +184,41 @@ def beyond_the_budget(folder):
         ((x + y) > 0).sum().compute()
         return time.perf_counter() - began
 
-    bench.row("lazy-sum-dask", what, "s", "Dask over numpy.memmap", bench.interleaved(3, ours, dask))
+    bench.row("lazy-sum-dask", what, "s", "Dask over numpy.memmap, all processors", bench.interleaved(3, ours, dask))
+
+
+def is_right(part):
+    """In a worker: do all of its elements have the value that they should?"""
+    x, first = part
+    step = 1 << 16
+    return all(bool((x[i : i + step] == np.arange(first + i, first + min(i + step, len(x)))).all())
+               for i in range(0, len(x), step))
+
+
+def killed():
+    """Four processes check each element of four budgets, again and again, while the pager is killed 100 times."""
+    kills, elements = bench.sized(100, 3), 4 * BUDGET // 8
+    taken = {"ours": [], "baseline": []}
+    done = 0
+    with multiprocessing.get_context("spawn").Pool(4) as pool:
+        x = onecopy.lazy_sequence(0.0, 1.0, size=elements)
+        parts = [(x[i * elements // 4 : (i + 1) * elements // 4], i * elements // 4) for i in range(4)]
+        assert all(pool.map(is_right, parts, chunksize=1))
+        while done < kills or len(taken["baseline"]) < len(taken["ours"]):
+            kill = len(taken["ours"]) <= len(taken["baseline"])
+            began = time.perf_counter()
+            run = pool.map_async(is_right, parts, chunksize=1)
+            while not run.ready():
+                if kill and done < kills:
+                    os.kill(onecopy.lazy_usage().pager, signal.SIGKILL)
+                    done += 1
+                run.wait(0.1)
+            assert all(run.get()), "a wrong value was read"
+            taken["ours" if kill else "baseline"].append(time.perf_counter() - began)
+    bench.row("lazy-killed", f"4 processes check {bench.size(elements * 8)}, 4 budgets, while the pager is killed", "s",
+              "the same, nobody is killed", taken, bench.NO_GOAL,
+              f"{done} kills in {len(taken['ours'])} runs, all of which ended; 0 wrong values of "
+              f"{len(taken['ours']) * elements}")
 
 
 if __name__ == "__main__":
@@ -183,3 +230,4 @@ if __name__ == "__main__":
         functions()
         at_random(folder)
         beyond_the_budget(folder)
+        killed()

@@ -91,7 +91,7 @@ for (path in paths) {
   for (first in seq(1, count, by = step)) writeBin(runif(min(step, count - first + 1)) - 0.5, out)
   close(out)
 }
-lazies <- function() lapply(paths, lazyBinary)
+lazies <- function(inPlace) lapply(paths, lazyBinary, inPlace = inPlace)
 at <- floor(runif(sized(3000, 300), 1, count + 1))
 truth <- sum(vapply(seq(1, count, by = step), function(first) {
   part <- lapply(paths, function(path) {
@@ -102,12 +102,12 @@ truth <- sum(vapply(seq(1, count, by = step), function(first) {
   })
   sum(part[[1L]] + part[[2L]] > 0)
 }, 1L))
-ours_sum <- function() {
-  v <- lazies()
+ours_sum <- function(inPlace = TRUE) {
+  v <- lazies(inPlace)
   time_of(function() stopifnot(sum(v[[1L]] + v[[2L]] > 0) == truth))
 }
-ours_random <- function() {
-  v <- lapply(paths, lazyBinary, chunk = 4096)
+ours_random <- function(inPlace = TRUE) {
+  v <- lapply(paths, lazyBinary, chunk = 4096, inPlace = inPlace)
   time_of(function() for (x in v) sum(unclass(x)[at])) / length(at) / 2 * 1e6
 }
 in_blocks <- function(read) sum(vapply(seq(1, count, by = step), function(first) {
@@ -115,7 +115,21 @@ in_blocks <- function(read) sum(vapply(seq(1, count, by = step), function(first)
   sum(read(1L, first, last) + read(2L, first, last) > 0)
 }, 1L))
 what_sum <- sprintf("sum(x + y > 0), %s, 4 budgets", size(2 * count * 8))
-what_random <- sprintf("element at random, %s, 4 budgets, chunks of 4 KB", size(2 * count * 8))
+what_random <- sprintf("element at random, %s, 4 budgets", size(2 * count * 8))
+
+# ---- a file within the budget, and the same through the pager
+half <- budget / 2 / 8
+whole <- function(read) half * 8 / 1e9 / time_of(function() sum(read()))
+base <- function() readBin(paths[1L], "double", half)
+write_row("lazy-file", sprintf("sum of a file of %s, within the budget", size(half * 8)), "GB/s", "readBin() and sum()",
+          interleaved(5L, function() whole(function() lazyBinary(paths[1L], length = half)), function() whole(base)))
+write_row("lazy-file-paged", "the same in chunks (inPlace = FALSE)", "GB/s", "readBin() and sum()",
+          interleaved(5L, function() whole(function() lazyBinary(paths[1L], length = half, inPlace = FALSE)),
+                      function() whole(base)))
+write_row("lazy-sum-paged", paste0(what_sum, ", in chunks (inPlace = FALSE)"), "s", "the same, mapped in place",
+          interleaved(3L, function() ours_sum(FALSE), ours_sum))
+write_row("lazy-random-paged", paste0(what_random, ", chunks of 4 KB (inPlace = FALSE)"), "us", "the same, mapped in place",
+          interleaved(3L, function() ours_random(FALSE), ours_random))
 
 if (has("ff")) {
   options(fftempdir = folder)
