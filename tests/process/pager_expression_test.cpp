@@ -414,7 +414,7 @@ TEST_F(LazyExpression, ReductionsBeyondTheBudgetStoreNothing) {
   auto y = lazy<double>(count, lazy_source::sequence(-1000.0, -0.5));
   const auto objects = pager::list().size();
   EXPECT_EQ(sum(x + y > 0), count - 2001);
-  EXPECT_EQ(pager::list().size(), objects);
+  EXPECT_LE(pager::list().size(), objects);  // one of an earlier test may end meanwhile
   EXPECT_LE(pager::look().peak_resident, 32 * MiB);
   lazy_array<bool> z = x + y > 0;
   EXPECT_EQ(sum(z), count - 2001);
