@@ -1,6 +1,6 @@
 // One rank of a program that broadcasts and scatters in several ways; test_cpp.py runs it. Each rank has the store of
 // its host, as told by RANKS_PLACES. Ends with status 0 if all was right.
-#include <onecopy/mpi.hpp>
+#include <onecopy/mpi_table.hpp>
 #include <onecopy/onecopy.hpp>
 
 #include <sys/resource.h>
@@ -145,6 +145,88 @@ void scatters() {
   }
 }
 
+// Row i: n = i, x = i / 2 but missing for every fifth, text, and one of three kinds; days carry their meaning along.
+onecopy::value table_of(std::uint64_t rows) {
+  std::vector<std::int64_t> n(rows);
+  std::iota(n.begin(), n.end(), 0);
+  std::vector<double> x(rows);
+  std::vector<std::uint8_t> there((rows + 7) / 8), kind(rows);
+  std::vector<std::string> texts;
+  std::vector<std::string_view> text;
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    x[i] = double(i) / 2;
+    if (i % 5 != 0) there[i / 8] |= static_cast<std::uint8_t>(1 << (i % 8));
+    kind[i] = static_cast<std::uint8_t>(i % 3);
+    texts.push_back("row " + std::to_string(i));
+  }
+  for (const auto& t : texts) text.push_back(t);
+  const std::string_view kinds[] = {"red", "green", "blue"};
+  onecopy::writer w;
+  const auto column = w.table(w.root(), 5, rows);
+  w.array(column, {.type = onecopy::dtype::int64, .count = rows}, n.data());
+  w.array(column + 1, {.type = onecopy::dtype::float64, .count = rows, .validity = there.data()}, x.data());
+  w.strings(column + 2, text);
+  w.strings(w.categorical(column + 3, {.type = onecopy::dtype::uint8, .count = rows}, kind.data(), 0, true), kinds);
+  w.array(column + 4, {.type = onecopy::dtype::int64, .count = rows, .semantic = onecopy::semantic::date,
+                       .unit = onecopy::time_unit::day}, n.data());
+  const std::string_view zone[] = {"UTC"};
+  const std::string_view of_column[] = {"tzone"};
+  w.strings(w.attributes(column + 4, of_column), zone);
+  w.names(w.root(), {"n", "x", "text", "kind", "day"});
+  return onecopy::value(w.publish());
+}
+
+void tables() {
+  using onecopy::mpi::scatter_table;
+  int size = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  const auto parts = static_cast<std::uint64_t>(size), me = static_cast<std::uint64_t>(rank_of_this);
+  for (const std::uint64_t count : {std::uint64_t{100'003}, std::uint64_t{3}, std::uint64_t{0}}) {
+    onecopy::value table;
+    if (rank_of_this == 1) table = table_of(count);
+    const std::uint64_t before = sent_so_far();
+    const auto got = scatter_table(table, MPI_COMM_WORLD, 1);
+    const std::uint64_t moved = sent_so_far() - before;
+    const std::uint64_t first = me * (count / parts) + std::min(me, count % parts);
+    EXPECT(got.rows == count / parts + (me < count % parts));
+    EXPECT(got.of_host.rows() == (rank_of_this % 2 == 1 && rank_of_this < 4 ? count : got.of_host.rows()));
+    const auto n = got.column<std::int64_t>("n"), day = got.column<std::int64_t>("day");
+    const auto x = got.column<double>("x");
+    const auto kind = got.column<std::uint8_t>("kind");
+    EXPECT(n.size() == got.rows && got.of_host["day"].semantic() == onecopy::semantic::date);
+    EXPECT(got.of_host["day"].attribute("tzone")->string(0) == "UTC" && got.of_host["kind"].ordered());
+    EXPECT(got.of_host["kind"].dictionary().string(2) == "blue");
+    bool right = true;
+    for (std::uint64_t i = 0; i < got.rows; ++i) {
+      const std::uint64_t row = first + i;
+      right = right && n[i] == std::int64_t(row) && day[i] == std::int64_t(row) && x[i] == double(row) / 2 &&
+              got.of_host["x"].is_missing(got.first + i) == (row % 5 == 0) && kind[i] == row % 3 &&
+              got.string("text", i) == "row " + std::to_string(row);
+    }
+    EXPECT(right);
+    MPI_Barrier(MPI_COMM_WORLD);
+    EXPECT(onecopy::store::list().size() == 1);
+    if (std::getenv("RANKS_COUNTED") && count > 1000) {
+      // Two of five ranks read the root's own table; a row has about 40 bytes.
+      EXPECT(double(moved) > 0.6 * 25 * double(count) && double(moved) < 0.6 * 60 * double(count));
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+  }
+  EXPECT(has(failure_of([] { scatter_table({}); }), "invalid_argument"));
+  onecopy::value other;
+  if (rank_of_this == 0) other = onecopy::share(std::span<const double>(std::vector<double>(9, 1.0))).node();
+  EXPECT(has(failure_of([&] { scatter_table(other); }), "wrong_type"));
+  if (rank_of_this == 0) {
+    onecopy::writer w;
+    const auto column = w.table(w.root(), 1, 4);
+    w.list(column, 4);
+    w.names(w.root(), {"deep"});
+    other = onecopy::value(w.publish());
+  }
+  const auto refused = failure_of([&] { scatter_table(other); });
+  EXPECT(has(refused, "unsupported") && has(refused, "deep"));
+}
+
 }  // namespace
 
 // In place of MPI's own, which its other name leads to.
@@ -169,7 +251,7 @@ int main(int argc, char** argv) {
   for (int i = 0; i <= rank_of_this; ++i) numbers >> place;
   setenv("ONECOPY_DIR", (std::string(std::getenv("RANKS_BASE")) + "/host" + std::to_string(place)).c_str(), 1);
   try {
-    for (const auto part : {broadcasts, errors, scatters}) {
+    for (const auto part : {broadcasts, errors, scatters, tables}) {
       part();
       MPI_Barrier(MPI_COMM_WORLD);
       EXPECT(onecopy::store::list().empty());

@@ -311,6 +311,49 @@ array<T> bcast(const array<T>& from, MPI_Comm comm = MPI_COMM_WORLD, int root = 
   return array<T>(bcast(from.node(), comm, root));
 }
 
+namespace detail {
+
+// The first of `count` rows that a rank gets, when all get as many as the others or one more.
+inline std::uint64_t first_row(std::uint64_t count, int rank, int ranks) {
+  const auto r = static_cast<std::uint64_t>(rank), all = static_cast<std::uint64_t>(ranks);
+  return r * (count / all) + std::min(r, count % all);
+}
+
+// To the ranks of each host, in `take`, what `make` returned for it on the root. One host after the other: the root
+// lets go of a host's part when the host has it. Throws on all ranks what any of them threw.
+template <class Piece, class Make, class Take>
+void deal(const together& all, const std::vector<int>& leader, int root, Make make, Take take) {
+  for (int to = 0; to < all.size; ++to) {
+    if (leader[static_cast<std::size_t>(to)] != to) continue;
+    const bool here = leader[static_cast<std::size_t>(all.rank)] == to;
+    Piece share;
+    std::exception_ptr failure;
+    if (all.rank == root) {
+      try {
+        share = make(to);
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    }
+    all.agree(failure);
+    MPI_Comm few = MPI_COMM_NULL;
+    must(MPI_Comm_split(all.comm, here || all.rank == root ? 0 : MPI_UNDEFINED, all.rank == root ? 0 : all.rank + 1,
+                        &few), all.doing);
+    if (few != MPI_COMM_NULL) {
+      try {
+        auto got = bcast(share, few, 0);
+        if (here) take(std::move(got));
+      } catch (...) {
+        failure = std::current_exception();
+      }
+      MPI_Comm_free(&few);
+    }
+    all.agree(failure);
+  }
+}
+
+}  // namespace detail
+
 // What scatter gives to a rank: its elements, and the array that it shares with the ranks of its host.
 template <class T>
 struct part {
@@ -327,67 +370,39 @@ part<T> scatter(std::span<const T> items, MPI_Comm comm = MPI_COMM_WORLD, int ro
   const auto leader = detail::leaders(all);
   std::uint64_t count = items.size();
   detail::must(MPI_Bcast(&count, 1, MPI_UINT64_T, root, comm), all.doing);
-  const auto ranks = static_cast<std::uint64_t>(all.size);
-  const auto first_of = [&](int rank) {
-    const auto r = static_cast<std::uint64_t>(rank);
-    return r * (count / ranks) + std::min(r, count % ranks);
-  };
+  const auto first_of = [&](int rank) { return detail::first_row(count, rank, all.size); };
   part<T> out;
   std::uint64_t before = 0;
-  for (int to = 0; to < all.size; ++to) {
-    if (leader[static_cast<std::size_t>(to)] != to) continue;
-    // The root writes what this host needs, and lets go of it when the host has it.
-    const bool here = leader[static_cast<std::size_t>(all.rank)] == to;
-    array<T> piece;
-    std::exception_ptr failure;
-    if (all.rank == root) {
-      try {
-        std::vector<std::span<const T>> runs;
-        std::uint64_t size = 0;
-        for (int rank = 0; rank < all.size; ++rank) {
-          if (leader[static_cast<std::size_t>(rank)] != to) continue;
-          runs.push_back(items.subspan(first_of(rank), first_of(rank + 1) - first_of(rank)));
-          size += runs.back().size();
-        }
-        writer w;
-        w.array(w.root(), {.type = dtype_of<T>, .count = size}, [&](std::uint64_t offset, std::span<std::byte> bytes) {
-          for (const auto& run : runs) {
-            const auto source = std::as_bytes(run);
-            if (offset >= source.size()) {
-              offset -= source.size();
-              continue;
-            }
-            const auto n = std::min(bytes.size(), source.size() - static_cast<std::size_t>(offset));
-            std::memcpy(bytes.data(), source.data() + offset, n);
-            bytes = bytes.subspan(n);
-            offset = 0;
-            if (bytes.empty()) break;
-          }
-        });
-        piece = array<T>(value(w.publish()));
-      } catch (...) {
-        failure = std::current_exception();
-      }
+  detail::deal<array<T>>(all, leader, root, [&](int to) {
+    std::vector<std::span<const T>> runs;
+    std::uint64_t size = 0;
+    for (int rank = 0; rank < all.size; ++rank) {
+      if (leader[static_cast<std::size_t>(rank)] != to) continue;
+      runs.push_back(items.subspan(first_of(rank), first_of(rank + 1) - first_of(rank)));
+      size += runs.back().size();
     }
-    all.agree(failure);
-    MPI_Comm few = MPI_COMM_NULL;
-    detail::must(MPI_Comm_split(comm, here || all.rank == root ? 0 : MPI_UNDEFINED, all.rank == root ? 0 : all.rank + 1,
-                                &few), all.doing);
-    if (few != MPI_COMM_NULL) {
-      try {
-        auto got = bcast(piece, few, 0);
-        if (here) {
-          for (int rank = 0; rank < all.rank; ++rank)
-            if (leader[static_cast<std::size_t>(rank)] == to) before += first_of(rank + 1) - first_of(rank);
-          out.of_host = std::move(got);
+    writer w;
+    w.array(w.root(), {.type = dtype_of<T>, .count = size}, [&](std::uint64_t offset, std::span<std::byte> bytes) {
+      for (const auto& run : runs) {
+        const auto source = std::as_bytes(run);
+        if (offset >= source.size()) {
+          offset -= source.size();
+          continue;
         }
-      } catch (...) {
-        failure = std::current_exception();
+        const auto n = std::min(bytes.size(), source.size() - static_cast<std::size_t>(offset));
+        std::memcpy(bytes.data(), source.data() + offset, n);
+        bytes = bytes.subspan(n);
+        offset = 0;
+        if (bytes.empty()) break;
       }
-      MPI_Comm_free(&few);
-    }
-    all.agree(failure);
-  }
+    });
+    return array<T>(value(w.publish()));
+  }, [&](array<T> got) {
+    for (int rank = 0; rank < all.rank; ++rank)
+      if (leader[static_cast<std::size_t>(rank)] == leader[static_cast<std::size_t>(all.rank)])
+        before += first_of(rank + 1) - first_of(rank);
+    out.of_host = std::move(got);
+  });
   out.mine = out.of_host.span().subspan(static_cast<std::size_t>(before),
                                         static_cast<std::size_t>(first_of(all.rank + 1) - first_of(all.rank)));
   return out;
