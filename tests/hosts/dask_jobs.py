@@ -47,18 +47,19 @@ def broadcast(client: Any, megabytes: float, shared: bool = True, direct: bool =
     import onecopy
 
     data = numbers(megabytes)
+    total, size = float(data.sum()), data.nbytes
     began = time.monotonic()
     x = onecopy.share(data) if shared else data
+    del data
     future = client.scatter(x, broadcast=True, direct=direct)
     scattered = time.monotonic() - began
     workers = list(client.scheduler_info(n_workers=-1)["workers"])
     seen = client.gather([client.submit(look_at, future, workers=[w], pure=False) for w in workers])
     used = time.monotonic() - began
-    total = float(data.sum())
     return {
         "right": all(abs(s - total) < 1e-6 for _, _, s in seen),
         "shared": all(is_shared for _, is_shared, _ in seen),
-        "looked": len(seen), "seconds": used, "scatter": scattered, "bytes": data.nbytes,
+        "looked": len(seen), "seconds": used, "scatter": scattered, "bytes": size,
         "sizes": sorted({n for info in client.run(sizes).values() for n in info}),
     }  # fmt: skip
 
