@@ -41,6 +41,7 @@ from ._lazy_tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
 from ._missing import is_missing
 from ._opaque import Opaque
 from ._place import by_value
+from ._ray import register as _register_with_ray
 from .api import attach, empty, exists, free, handle, is_shared, open, save, share, unshare, verify
 from .cache import Cache, CacheEntry, CacheStatistics
 from .channel import Channel, Listener, Message, Peer, receive_descriptor, sealed_descriptor
@@ -171,3 +172,4 @@ __all__ = [
 ]
 
 _register_with_dask()
+_register_with_ray()

@@ -2,7 +2,7 @@
 
 Unpickling must work anywhere and never make an event loop wait. So what can't be attached is looked for in one of three
 ways. Within a `search`, it is noted, and whoever began the search brings it here and unpickles once more. In a thread
-that may wait, the resolver is asked at once. Otherwise a `Missing` takes the object's place; sent on, it is the same
+that may wait, the resolvers are asked at once. Otherwise a `Missing` takes the object's place; sent on, it is the same
 handle again.
 """
 
@@ -43,17 +43,18 @@ class Search:
 
 
 _search: contextvars.ContextVar[Search | None] = contextvars.ContextVar("onecopy_search", default=None)
-_resolver: Callable[[], Resolver | None] | None = None
+_finders: list[Callable[[], Resolver | None]] = []
 
 
 def resolve_with(find: Callable[[], Resolver | None]) -> None:
-    """Sets who is asked: `find` returns the resolver of this moment, or None where none is at work."""
-    global _resolver
-    _resolver = find
+    """Adds somebody to ask: `find` returns the resolver of this moment, or None where none is at work."""
+    if find not in _finders:
+        _finders.append(find)
 
 
-def resolver() -> Resolver | None:
-    return None if _resolver is None else _resolver()
+def resolvers() -> list[Resolver]:
+    """Of the engines that this process is part of."""
+    return [who for who in (find() for find in _finders) if who is not None]
 
 
 @contextlib.contextmanager
@@ -85,10 +86,15 @@ def bring(handle: str, reason: Error) -> None:
             raise search.failed[whole]
         search.wanted[whole] = reason
         raise reason
-    who = resolver()
-    if who is None or not who.may_wait():
-        raise reason
-    who.fetch(whole)
+    for who in resolvers():
+        if not who.may_wait():
+            continue
+        try:
+            who.fetch(whole)
+            return
+        except Error as error:
+            reason = error
+    raise reason
 
 
 async def complete(load: Callable[[], Awaitable[T]]) -> T:
@@ -101,14 +107,15 @@ async def complete(load: Callable[[], Awaitable[T]]) -> T:
     fetched: set[str] = set()
 
     async def fetch(handle: str, reason: Error) -> None:
-        who = resolver()
-        try:
-            if who is None or handle in fetched:  # brought here, and gone again
-                raise reason
+        if handle not in fetched:  # or it was brought here, and is gone again
             fetched.add(handle)
-            await who.fetch_without_waiting(handle)
-        except Error as error:
-            failed[handle] = error
+            for who in resolvers():
+                try:
+                    await who.fetch_without_waiting(handle)
+                    return
+                except Error as error:
+                    reason = error
+        failed[handle] = reason
 
     while True:
         with searching(failed) as search:

@@ -109,10 +109,10 @@ class Far:
 
 @pytest.fixture
 def far() -> Iterator[Far]:
-    resolver, before = Far(), _elsewhere._resolver
+    resolver, before = Far(), list(_elsewhere._finders)
     _elsewhere.resolve_with(lambda: resolver)
     yield resolver
-    _elsewhere._resolver = before
+    _elsewhere._finders[:] = before
 
 
 def take_away(far: Far, obj: Any) -> bytes:

@@ -131,7 +131,7 @@ class Host(_Space):
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            power_off(process)  # not only nsenter, or the pipes would stay open
             out, err = process.communicate()
             raise AssertionError(f"on {self.name}: not done after {timeout:.0f} s: {command}\n{out}\n{err}") from None
         if process.returncode != 0:
