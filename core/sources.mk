@@ -4,6 +4,7 @@ ONECOPY_CORE_SOURCES = \
   src/base/error.cpp \
   src/base/hash.cpp \
   src/os/bus_guard.cpp \
+  src/os/daemon.cpp \
   src/os/directory.cpp \
   src/os/file.cpp \
   src/os/file_pages.cpp \

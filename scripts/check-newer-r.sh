@@ -43,6 +43,13 @@ if [ "$(cat "$root/packages" 2>/dev/null)" != "${packages[*]}" ]; then
   echo "${packages[*]}" >"$root/packages"
 fi
 
+# R has configure looked at by a script of the package devscripts, which brings half of Perl: only the script is taken.
+if [ ! -x "$root/usr/bin/checkbashisms" ]; then
+  chroot "$root" bash -c 'cd /tmp && apt-get update -q -o Acquire::Check-Valid-Until=false &&
+    apt-get download -q devscripts && dpkg-deb -x devscripts_*.deb devscripts &&
+    cp devscripts/usr/bin/checkbashisms /usr/bin/ && rm -rf devscripts*'
+fi
+
 rm -rf "$root/check"
 mkdir -p "$root/check/none/src/contrib" "$root/check/store"
 chmod 700 "$root/check/store"

@@ -20,7 +20,7 @@ CXX20 = $launcher g++ -fsanitize=address,undefined
 CXX20FLAGS = $flags
 LDFLAGS = -fsanitize=address,undefined
 END
-export R_MAKEVARS_USER=$work/makevars MAKEFLAGS=-j${ONECOPY_JOBS:-$(nproc)}
+export ONECOPY_KEEP_DEBUG=1 R_MAKEVARS_USER=$work/makevars MAKEFLAGS=-j${ONECOPY_JOBS:-$(nproc)}
 # R itself is not instrumented, so the sanitizer comes first in every R process; R never gives all of its memory back.
 asan=$(gcc -print-file-name=libasan.so) ubsan=$(gcc -print-file-name=libubsan.so)
 export ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:allow_user_segv_handler=1:abort_on_error=0:log_path=$work/found

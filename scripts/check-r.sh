@@ -19,6 +19,16 @@ fi
 export MAKEFLAGS=-j${ONECOPY_JOBS:-$(nproc)} LANG=C.UTF-8
 # Nothing here may depend on a network: not the lists of packages, not the clock, not links.
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_SYSTEM_CLOCK_=false
+# R has configure looked at by a script of the package devscripts, which brings half of Perl: only the script is taken.
+if ! command -v checkbashisms >/dev/null; then
+  mkdir -p devscripts
+  if (cd devscripts && apt-get download -q devscripts && dpkg-deb -x devscripts_*.deb .) >bashisms.log 2>&1; then
+    PATH=$PATH:$work/devscripts/usr/bin
+  else
+    echo "checkbashisms is not here and apt-get can't bring it (devscripts): configure is not checked for bashisms"
+    export _R_CHECK_BASHISMS_=false
+  fi
+fi
 mkdir -p none/src/contrib
 touch none/src/contrib/PACKAGES
 {

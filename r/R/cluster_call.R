@@ -34,7 +34,7 @@ worker_function <- function(name, arguments) {
     stop("the package onecopy is not installed for this worker; its library paths are ",
          paste(.libPaths(), collapse = ", "))
   }
-  do.call(getFromNamespace(name, "onecopy"), arguments)
+  do.call(utils::getFromNamespace(name, "onecopy"), arguments)
 }
 
 # Answers of the workers `which`, each a value, or a condition of class lost_worker or failed_worker.

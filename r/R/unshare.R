@@ -30,10 +30,7 @@ make_ordinary_environment <- function(x, seen) {
     if (!is_container(items[[name]]) && !is.atomic(items[[name]])) next
     plain <- make_ordinary(items[[name]], seen)
     if (is.environment(plain)) next
-    locked <- bindingIsLocked(name, x)
-    if (locked) unlockBinding(name, x)
-    assign(name, plain, envir = x)
-    if (locked) lockBinding(name, x)
+    .Call(oc_set_binding, x, name, plain)
   }
   x
 }

@@ -22,6 +22,7 @@ SEXP oc_handle_of_node(SEXP x, SEXP node, SEXP lease);
 SEXP oc_holds_shared(SEXP x);
 SEXP oc_fully_shared(SEXP x, SEXP min_length);
 SEXP oc_ordinary(SEXP x, SEXP environment_function);
+SEXP oc_set_binding(SEXP environment, SEXP name, SEXP item);
 // api_store.cpp
 SEXP oc_list();
 SEXP oc_free(SEXP id);

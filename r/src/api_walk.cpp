@@ -1,6 +1,7 @@
 // Questions and answers about whole objects: does it hold anything shared, is all of it shared, make it ordinary.
 // All of it is R phase: nothing here has a destructor.
 #include "api.h"
+#include "plan.h"
 #include "subset.h"
 #include "view.h"
 
@@ -158,4 +159,9 @@ SEXP oc_fully_shared(SEXP x, SEXP min_length) {
 SEXP oc_ordinary(SEXP x, SEXP environment_function) {
   const ordinary_maker how{environment_function};
   return ordinary(x, how);
+}
+
+SEXP oc_set_binding(SEXP environment, SEXP name, SEXP item) {
+  set_binding(environment, Rf_installTrChar(STRING_ELT(name, 0)), item);
+  return R_NilValue;
 }

@@ -100,13 +100,6 @@ const planned* names_of(const building& b, const planned& p) {
   return nullptr;
 }
 
-void set_binding(SEXP environment, SEXP symbol, SEXP item) {
-  const bool locked = R_existsVarInFrame(environment, symbol) && R_BindingIsLocked(symbol, environment);
-  if (locked) R_unLockBinding(symbol, environment);
-  Rf_defineVar(symbol, item, environment);
-  if (locked) R_LockBinding(symbol, environment);
-}
-
 // An environment that is at hand keeps its identity: its bindings are replaced by shared ones.
 SEXP build_environment(const building& b, const planned& p) {
   const planned* names = names_of(b, p);
@@ -251,6 +244,13 @@ void lay_out_plain(plan& steps, const onecopy::region& region, plain_blocks& blo
 }
 
 }  // namespace
+
+void set_binding(SEXP environment, SEXP symbol, SEXP item) {
+  const bool locked = R_existsVarInFrame(environment, symbol) && R_BindingIsLocked(symbol, environment);
+  if (locked) R_unLockBinding(symbol, environment);
+  Rf_defineVar(symbol, item, environment);
+  if (locked) R_LockBinding(symbol, environment);
+}
 
 SEXP build_node(const onecopy::value& v, const build_options& options, SEXP region_pointer) {
   plan steps;

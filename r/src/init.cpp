@@ -18,6 +18,7 @@ const R_CallMethodDef calls[] = {
     {"oc_holds_shared", address(oc_holds_shared), 1},
     {"oc_fully_shared", address(oc_fully_shared), 2},
     {"oc_ordinary", address(oc_ordinary), 2},
+    {"oc_set_binding", address(oc_set_binding), 3},
     {"oc_is_shared", address(oc_is_shared), 1},
     {"oc_is_gone", address(oc_is_gone), 1},
     {"oc_properties", address(oc_properties), 1},

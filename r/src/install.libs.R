@@ -7,3 +7,10 @@ file.copy("onecopy-pager", dest, overwrite = TRUE, copy.mode = TRUE)
 lib <- file.path(R_PACKAGE_DIR, paste0("lib", R_ARCH))
 dir.create(lib, recursive = TRUE, showWarnings = FALSE)
 file.copy("libonecopy.a", lib, overwrite = TRUE)
+
+# What debuggers want takes nine tenths of it. Kept where somebody means to debug the package.
+strip <- Sys.which("strip")
+if (nzchar(strip) && !nzchar(Sys.getenv("ONECOPY_KEEP_DEBUG"))) {
+  made <- c(Sys.glob(file.path(dest, paste0("*", SHLIB_EXT))), file.path(dest, "onecopy-pager"), file.path(lib, "libonecopy.a"))
+  for (file in made) system2(strip, c("--strip-debug", shQuote(file)))
+}

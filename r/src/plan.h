@@ -137,4 +137,7 @@ SEXP build_node(const onecopy::value& v, const build_options& options);
 // The same with a pointer that is there already; its region is v's.
 SEXP build_node(const onecopy::value& v, const build_options& options, SEXP region_pointer);
 
+// R phase. Binds `symbol` anew, also where it is locked; the lock stays.
+void set_binding(SEXP environment, SEXP symbol, SEXP item);
+
 }  // namespace ocr

@@ -23,8 +23,9 @@ std::shared_ptr<const reporter>& chosen() {
 }
 
 void print(const copy_report& copy) {
-  std::fprintf(stderr, "onecopy: %llu bytes were copied: %s%s%s\n", static_cast<unsigned long long>(copy.bytes),
-               copy.what.c_str(), copy.where.empty() ? "" : " at ", copy.where.c_str());
+  // One write, so that the lines of several processes stay whole.
+  dprintf(2, "onecopy: %llu bytes were copied: %s%s%s\n", static_cast<unsigned long long>(copy.bytes), copy.what.c_str(),
+          copy.where.empty() ? "" : " at ", copy.where.c_str());
 }
 
 }  // namespace
