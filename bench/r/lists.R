@@ -44,6 +44,8 @@ arrive <- function(id, label, plain, rounds, goal = no_goal) {
   shared <- share(plain)
   taken <- interleaved(rounds, function() in_worker(shared)[1L], function() in_worker(plain)[1L])
   write_row(id, paste0(label, ": arrive in a worker and be touched"), "s", "unserialize() of the data, touched", taken, goal)
+  write_row(paste0(id, "-memory"), paste0(label, ": worker's private memory grown by that"), "bytes",
+            "unserialize() of the data, touched", list(ours = in_worker(shared)[2L], baseline = in_worker(plain)[2L]))
 }
 arrive("vectors-arrive", what, vectors, 5L)
 arrive("scalars-arrive", sprintf("list of %s scalars", format(n, big.mark = ",", scientific = FALSE)), scalars, 3L)

@@ -45,7 +45,7 @@ inside <- function(x, work) {
   seconds <- as.numeric(difftime(Sys.time(), begun, units = "secs"))
   result <- NULL
   memory <- private_memory()
-  list(memory = memory, seconds = seconds, handle = length(serialize(x, NULL)), sum = if (is.numeric(x)) x[1L])
+  list(memory = memory, seconds = seconds, handle = length(serialize(x, NULL)), first = x[1L])
 }
 environment(inside) <- globalenv()
 
@@ -82,6 +82,29 @@ for (operation in operations) {
 write_row("handle-after", "reading operations after which a handle is no handle any more", "",
           "operations", list(ours = length(lost), baseline = length(operations)), at_most(0),
           if (length(lost)) paste(lost, collapse = ", ") else "")
+
+# Strings: R's own have to be made in each process, but only once for each value; code that wants a pointer to all of them
+# (sort, match) costs 8 bytes an element.
+k <- sized(1e6, 1e3)
+texts <- list(repeated = sprintf("value %d", sample.int(100L, k, TRUE)), different = sprintf("string number %d", sample.int(k)))
+reading <- list(list("nchar", "nchar(x)", function(x) nchar(x)), list("sort", "sort(x)", function(x) sort(x, method = "radix")))
+# In a worker of its own each time: one that had these strings before has them, or room for them, still.
+in_fresh_worker <- function(...) {
+  parallel::stopCluster(cluster)
+  cluster <<- start_workers(1L)
+  in_worker(...)
+}
+for (kind in names(texts)) {
+  few <- texts[[kind]][1:20]
+  for (operation in reading) {
+    ours <- in_fresh_worker(share(texts[[kind]]), operation[[3L]], few)
+    theirs <- in_fresh_worker(texts[[kind]], operation[[3L]], few)
+    write_row(sprintf("memory-strings-%s-%s", kind, operation[[1L]]),
+              sprintf("worker's private memory grown by %s on %s strings, %s", operation[[2L]],
+                      format(k, big.mark = ",", scientific = FALSE), if (kind == "repeated") "100 values" else "all different"),
+              "bytes", "plain R, data sent by serialize()", list(ours = ours$grown, baseline = theirs$grown))
+  }
+}
 
 # bigmemory: a matrix of its own kind; R's functions need x[,], a copy.
 if (requireNamespace("bigmemory", quietly = TRUE)) {

@@ -1,5 +1,7 @@
 // Views in place: logical, integer, double, complex and raw vectors whose elements are the region's own bytes.
+#include <atomic>
 #include <cstring>
+#include <ctime>
 
 #include "altrep_classes.h"
 #include "subset.h"
@@ -16,18 +18,76 @@ number_classes classes;
 
 constexpr const char* cut_short = "onecopy: the file behind this vector was cut short since it was mapped";
 
-void* data_pointer(SEXP x, Rboolean writable) {
-  view_state* s = state_of(x);
-  if (s->ref && !s->ref->region.intact())
-    raise("corrupt", cut_short);
-  if (writable && s->ref && !s->ref->region.writable()) {
-    // Most callers only read through it. What is written stays in this process, page by page.
-    entry([&] {
-      s->data = s->ref->region.writable_bytes() + s->offset;
-      return R_NilValue;
-    });
+// Where the elements of one view lie. R's loops ask one view for one element after the other, and to find its state takes
+// longer than to read the element. Forgotten whenever a view is made, so that it never stands for a vector that was
+// collected and whose address another one has now. Packages ask from threads of their own, though R forbids it: an answer
+// is that of `x` or none.
+class last_place {
+ public:
+  std::byte* of(SEXP x) const noexcept {
+    if (view_.load(std::memory_order_acquire) != x) return nullptr;
+    std::byte* data = data_.load(std::memory_order_acquire);
+    return view_.load(std::memory_order_relaxed) == x ? data : nullptr;
   }
+  void note(SEXP x, std::byte* data) noexcept {
+    if (busy_.test_and_set(std::memory_order_acquire)) return;
+    view_.store(nullptr, std::memory_order_relaxed);
+    data_.store(data, std::memory_order_release);
+    view_.store(x, std::memory_order_release);
+    busy_.clear(std::memory_order_release);
+  }
+  void forget() noexcept { view_.store(nullptr, std::memory_order_release); }
+
+ private:
+  std::atomic<SEXP> view_{nullptr};
+  std::atomic<std::byte*> data_{nullptr};
+  std::atomic_flag busy_;
+};
+
+last_place last_read;     // for reading
+last_place last_pointer;  // for writing, and nothing has to be looked at before
+
+bool may_be_cut(const onecopy::region& region) {
+  return region.where() == onecopy::backing::file || region.where() == onecopy::backing::mapped_file;
+}
+
+// Asks the file at most once in a tick of the kernel's clock (4 ms or less): R's c(), rep(), unlist() and others ask for
+// the pointer anew for each element, and to look at the file takes a hundred times as long as the element does.
+void check_file(SEXP x, const onecopy::region& region) {
+  static std::atomic<SEXP> last{nullptr};
+  static std::atomic<std::int64_t> then{0};
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  const std::int64_t now = static_cast<std::int64_t>(time.tv_sec) * 1'000'000'000 + time.tv_nsec;
+  if (last == x && then == now) return;
+  if (!region.intact()) raise("corrupt", cut_short);
+  last = x;
+  then = now;
+}
+
+// Kept out of `data_pointer`, whose short way would pay for its registers at every call.
+[[gnu::noinline]] void* find_data(SEXP x, Rboolean writable) {
+  view_state* s = state_of(x);
+  bool cuttable = false;
+  if (s->ref) {
+    const onecopy::region& region = s->ref->region;
+    cuttable = may_be_cut(region);
+    if (cuttable) check_file(x, region);
+    if (writable && !region.writable()) {
+      // Most callers only read through it. What is written stays in this process, page by page.
+      entry([&] {
+        s->data = region.writable_bytes() + s->offset;
+        return R_NilValue;
+      });
+    }
+  }
+  if (writable && !cuttable) last_pointer.note(x, s->data);
   return s->data;
+}
+
+void* data_pointer(SEXP x, Rboolean writable) {
+  if (std::byte* known = last_pointer.of(x)) return known;
+  return find_data(x, writable);
 }
 
 // None, for R to ask get_region() instead, which says what is wrong.
@@ -36,10 +96,18 @@ const void* data_pointer_or_null(SEXP x) {
   return s->ref && !s->ref->region.intact() ? nullptr : s->data;
 }
 
+[[gnu::noinline]] std::byte* find_elements(SEXP x) {
+  std::byte* data = state_of(x)->data;
+  last_read.note(x, data);
+  return data;
+}
+
 template <class T>
 T element(SEXP x, R_xlen_t i) {
+  const std::byte* data = last_read.of(x);
+  if (!data) data = find_elements(x);
   T item;
-  std::memcpy(&item, state_of(x)->data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+  std::memcpy(&item, data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
   return item;
 }
 
@@ -157,6 +225,8 @@ SEXP build_numeric_view(const view_state& state, SEXP pointer) {
   SEXP raw = PROTECT(Rf_allocVector(RAWSXP, sizeof state));
   std::memcpy(RAW(raw), &state, sizeof state);
   SEXP view = R_new_altrep(classes.of(state.type), raw, pointer);
+  last_read.forget();
+  last_pointer.forget();
   UNPROTECT(1);
   return view;
 }

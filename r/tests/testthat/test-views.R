@@ -52,6 +52,39 @@ test_that("reading operations give R's answers and leave a handle", {
   expect_true(is.shared(s) && is.shared(m))
 })
 
+test_that("views that come and go, and views in turns, each show their own elements", {
+  handles <- vapply(1:50, function(i) sharedHandle(share(as.numeric(i) + 0:9), lease = 600), "")
+  for (round in 1:4) {
+    for (i in 1:50) {
+      x <- attachShared(handles[[i]])
+      expect_identical(c(x[[3]], x[[10]], c(x, -1)[c(1, 11)], range(x)), c(i + 2, i + 9, i, -1, i, i + 9))
+      rm(x)
+      if (i %% 10 == 0) gc()
+    }
+  }
+  a <- share(1:1000)
+  b <- share(1001:2000)
+  sums <- c(0, 0)
+  for (i in seq_along(a)) sums <- sums + c(a[i], b[[i]])
+  expect_identical(sums, c(500500, 1500500))
+  expect_identical(c(a, b, rev(a)), c(1:2000, 1000:1))
+})
+
+test_that("writes in a loop go to the vector that is written, and are read again", {
+  x <- share(as.numeric(1:20000))
+  y <- x
+  for (i in c(1, 10000, 20000)) {
+    y[i] <- -y[i]
+    expect_identical(c(y[i], x[i], c(y, 0)[i], c(x, 0)[i]), c(-i, i, -i, i))
+  }
+  w <- share(numeric(20000), copyOnWrite = FALSE)
+  same <- attachShared(sharedHandle(w))
+  for (i in c(1, 20000)) {
+    w[i] <- i
+    expect_identical(c(same[i], c(same, 0)[i], w[[i]], max(c(w, 0))), rep(i, 4))
+  }
+})
+
 test_that("reading a large vector does not copy it", {
   n <- 9e6  # more than what the C library may keep of freed memory
   s <- share(as.numeric(seq_len(n)) %% 1000)
