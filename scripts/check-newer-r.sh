@@ -69,7 +69,8 @@ env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
   JOBS="${ONECOPY_JOBS:-$(nproc)}" chroot "$root" bash -c '
   cd /check
   export MAKEFLAGS="-j$JOBS" LANG=C.UTF-8 _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false \
-    _R_CHECK_SYSTEM_CLOCK_=false R_REPOSITORIES=/check/repositories R_MAKEVARS_USER=/check/makevars CCACHE_DIR=/ccache
+    _R_CHECK_SYSTEM_CLOCK_=false R_REPOSITORIES=/check/repositories R_MAKEVARS_USER=/check/makevars CCACHE_DIR=/ccache \
+    CCACHE_NOHASHDIR=1
   R --version | head -n 1
   R CMD build r >build.log 2>&1 || { tail -n 40 build.log; exit 1; }
   R CMD check --as-cran --no-manual onecopy_*.tar.gz >check.log 2>&1

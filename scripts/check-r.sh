@@ -16,7 +16,8 @@ if command -v ccache >/dev/null; then
   printf 'CXX = ccache g++\nCXX17 = ccache g++\nCXX20 = ccache g++\nCC = ccache gcc\n' >makevars
   export R_MAKEVARS_USER=$work/makevars
 fi
-export MAKEFLAGS=-j${ONECOPY_JOBS:-$(nproc)} LANG=C.UTF-8
+# R compiles everything in a new folder each time; ccache shall not mind.
+export MAKEFLAGS=-j${ONECOPY_JOBS:-$(nproc)} LANG=C.UTF-8 CCACHE_NOHASHDIR=1
 # Nothing here may depend on a network: not the lists of packages, not the clock, not links.
 export _R_CHECK_FORCE_SUGGESTS_=false _R_CHECK_CRAN_INCOMING_=false _R_CHECK_SYSTEM_CLOCK_=false
 # R has configure looked at by a script of the package devscripts, which brings half of Perl: only the script is taken.

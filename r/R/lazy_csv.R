@@ -84,7 +84,10 @@ lazy_csv_parse <- function(csv, block, numbers, types = NULL) {
   # Dates would need a class, which lazy vectors don't have.
   old <- options(datatable.old.fread.datetime.character = TRUE)
   on.exit(options(old))
-  arguments <- list(block$text, header = FALSE, sep = csv$sep, quote = csv$quote, na.strings = csv$missing,
+  # R 4.5 takes what is no UTF-8 for the name of a file; of bytes it asks nothing.
+  text <- block$text
+  Encoding(text) <- "bytes"
+  arguments <- list(text, header = FALSE, sep = csv$sep, quote = csv$quote, na.strings = csv$missing,
                     integer64 = "double", encoding = csv$encoding, select = numbers, strip.white = FALSE,
                     showProgress = FALSE, nThread = 1L, data.table = FALSE)
   if (!is.null(types)) arguments$colClasses <- split(numbers, types)
@@ -175,9 +178,10 @@ lazy_csv_header <- function(csv, header) {
 
 # The fields of one record.
 lazy_csv_fields <- function(csv, record) {
-  names <- scan(text = sub("\r?\n$", "", record$text), what = "", sep = csv$sep, quote = csv$quote, quiet = TRUE,
-                na.strings = character(), strip.white = FALSE, comment.char = "", encoding = csv$encoding,
-                allowEscapes = FALSE)
+  text <- record$text
+  if (csv$encoding == "Latin-1") Encoding(text) <- "latin1"
+  names <- scan(text = sub("\r?\n$", "", text), what = "", sep = csv$sep, quote = csv$quote, quiet = TRUE,
+                na.strings = character(), strip.white = FALSE, comment.char = "", allowEscapes = FALSE)
   enc2utf8(names)
 }
 

@@ -42,6 +42,8 @@ test_that("quotes, line ends within fields, CRLF, a missing last line end, a byt
   latin <- tempfile()
   writeBin(as.raw(c(0x77, 0x0a, 0xe4, 0x0a)), latin)
   expect_identical(columns_of(latin, encoding = "Latin-1"), list(w = "ä"))
+  writeBin(as.raw(c(0xe4, 0x2c, 0x62, 0x0a, 0xe4, 0x2c, 0x31, 0x0a)), latin)
+  expect_identical(columns_of(latin, encoding = "Latin-1"), list(`ä` = "ä", b = 1L))
 })
 
 test_that("a file of many blocks is read where it is touched, with types that change late", {
