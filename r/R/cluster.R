@@ -30,6 +30,11 @@
 #'
 #' Objects with `copyOnWrite = FALSE` stay on their host: one host would not see what another writes. Lazy vectors are
 #' filled, as [share()] does it, and sent as data.
+#' @section MPI:
+#' `makeCluster(n, type = "MPI")` has Rmpi spawn the workers. With Open MPI 4.1 such a cluster can't be stopped:
+#' `stopCluster()` waits for ever in `MPI_Comm_disconnect()`, whether or not onecopy is used. End the program with
+#' `Rmpi::mpi.abort()`; or let mpirun start the workers, by snow's script: `mpirun -n 5 RMPISNOW < program.R`, in which
+#' `snow::makeCluster()` returns four workers and `snow::stopCluster()` returns.
 #' @seealso [share()], [attachShared()]
 #' @examples
 #' cl <- parallel::makeCluster(2)

@@ -347,6 +347,39 @@ test_that("BiocParallel over several hosts", {
   expect_identical(look(shareCluster(param, y)), rep(list(list(1L, sum(y))), 4))
 })
 
+mpi_environment <- function() {
+  c("OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_mpi_yield_when_idle=1",
+    "OMPI_MCA_rmaps_base_oversubscribe=1", paste0("OMPI_MCA_orte_tmpdir_base=", tempdir()))
+}
+
+test_that("MPI workers that mpirun starts can be stopped", {
+  skip_if(!nzchar(system.file(package = "Rmpi")), "Rmpi is not installed")
+  skip_if_not_installed("snow")
+  skip_if(!nzchar(Sys.which("mpirun")), "there is no mpirun")
+  launcher <- system.file("RMPISNOW", package = "snow")
+  skip_if(!nzchar(launcher), "this snow has no RMPISNOW")
+  folder <- fresh_stores(1)
+  done <- tempfile()
+  on.exit(remove_stores(folder, if (file.exists(done)) as.integer(readLines(done))))
+  script <- tempfile(fileext = ".R")
+  writeLines(sprintf('
+    cl <- snow::makeCluster()
+    invisible(snow::clusterCall(cl, function(paths, folder) {
+      .libPaths(paths)
+      Sys.setenv(ONECOPY_DIR = folder)
+    }, %s, %s))
+    .libPaths(%s)
+    x <- onecopy::shareCluster(cl, as.numeric(1:1e5))
+    stopifnot(identical(unlist(snow::clusterCall(cl, sum, x)), rep(sum(as.numeric(1:1e5)), 2)))
+    pids <- unlist(snow::clusterCall(cl, Sys.getpid))
+    snow::stopCluster(cl)
+    writeLines(as.character(pids), %s)
+  ', libraries <- paste(deparse(.libPaths()), collapse = ""), deparse(folder), libraries, deparse(done)), script)
+  out <- suppressWarnings(system2("timeout", c("90", "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "3",
+    launcher, "--no-save", "--no-init-file"), stdin = script, stdout = TRUE, stderr = TRUE, env = mpi_environment()))
+  expect_true(file.exists(done), info = paste(out, collapse = "\n"))
+})
+
 test_that("MPI workers by Rmpi", {
   # Not by loading it: that would begin MPI in this process, and mpirun would take it for one of its own.
   skip_if(!nzchar(system.file(package = "Rmpi")), "Rmpi is not installed")
@@ -372,12 +405,11 @@ test_that("MPI workers by Rmpi", {
     more <- parallel::parLapply(cl, 1:4, function(i, x) x[i], x)
     stopifnot(identical(unlist(more), as.numeric(1:4)))
     writeLines(as.character(unlist(parallel::clusterCall(cl, Sys.getpid))), %s)
-    # Open MPI 4.1 waits for ever where spawned workers are disconnected, as stopCluster() does.
+    # Open MPI 4.1 waits for ever where spawned workers are disconnected, as stopCluster() does, with onecopy or not.
     Rmpi::mpi.abort()
   ', paste(deparse(.libPaths()), collapse = ""), deparse(folder), deparse(done)), script)
   out <- suppressWarnings(system2("timeout", c("90", "mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "1",
     file.path(R.home("bin"), "Rscript"), "--no-init-file", script), stdout = TRUE, stderr = TRUE,
-    env = c("OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_mpi_yield_when_idle=1",
-            "OMPI_MCA_rmaps_base_oversubscribe=1", paste0("OMPI_MCA_orte_tmpdir_base=", tempdir()))))
+    env = mpi_environment()))
   expect_true(file.exists(done), info = paste(out, collapse = "\n"))
 })
