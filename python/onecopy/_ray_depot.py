@@ -32,6 +32,10 @@ _KEPT_OPEN = 4  # objects
 _TRIES = 2  # of a node: the process that made its actor may have ended, and the actor with it
 
 
+# By job and node. An actor ends when nobody has a handle on it, and to begin takes half a second.
+_depots: dict[tuple[str, str], Any] = {}
+
+
 class Depot:
     """Reads objects of one node's store. Its methods are called through Ray."""
 
@@ -100,6 +104,7 @@ class _Fetch:
         self.handle, self.identity = handle, identity
         self.store = handle.split(":")[3]
         self.ray = running()
+        self.job = self.ray.get_runtime_context().get_job_id()
         self.patience = _patience()
         self.troubles: list[str] = []
         self.size = 0
@@ -111,6 +116,7 @@ class _Fetch:
                 try:
                     region = self._from(node)
                 except self.ray.exceptions.RayActorError as reason:
+                    _depots.pop((self.job, node), None)
                     self._failed(node, str(reason).strip().partition("\n")[0])
                     continue
                 except (self.ray.exceptions.RayError, _Trouble, Timeout, OSError) as reason:
@@ -139,13 +145,20 @@ class _Fetch:
         random.shuffle(mixed)
         return mixed + homes[1:]
 
-    def _from(self, node: str) -> Region:
+    def _depot_of(self, node: str) -> Any:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        depot = self.ray.remote(Depot).options(
-            name=f"onecopy depot of {node}", get_if_exists=True, num_cpus=0, max_concurrency=1,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
-        ).remote()  # fmt: skip
+        for other in [key for key in _depots if key[0] != self.job]:
+            del _depots[other]
+        if (self.job, node) not in _depots:
+            _depots[self.job, node] = self.ray.remote(Depot).options(
+                name=f"onecopy depot of {node}", get_if_exists=True, num_cpus=0, max_concurrency=1,
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False),
+            ).remote()  # fmt: skip
+        return _depots[self.job, node]
+
+    def _from(self, node: str) -> Region:
+        depot = self._depot_of(node)
         said, size = self._answer(depot.look.remote(self.identity))
         if said == "writable":
             raise WrongHost(f"attach to {self.handle}", "it is on another host, and can be written to: a copy would "

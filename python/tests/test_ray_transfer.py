@@ -46,7 +46,7 @@ class FakeRay:
         return [{"NodeID": node, "Alive": True} for node in self.far.nodes]
 
     def get_runtime_context(self) -> Any:
-        return SimpleNamespace(get_node_id=lambda: "here")
+        return SimpleNamespace(get_node_id=lambda: "here", get_job_id=lambda: str(id(self)))
 
     def remote(self, kind: type) -> Any:
         def make(**options: Any) -> Any:

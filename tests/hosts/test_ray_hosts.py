@@ -61,7 +61,7 @@ def failure(reference):
 
 
 class Cluster:
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, cpus: int = 2, store: int = 80_000_000) -> None:
         self.hosts = hosts
         self.folder = Path(tempfile.mkdtemp(prefix="oc-ray-", dir="/tmp"))  # short: its sockets' paths have a limit
         self.env = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "ONECOPY_RAY_TIMEOUT": "5",
@@ -76,7 +76,7 @@ class Cluster:
             log = (self.folder / f"{host.name}.log").open("w")
             self.processes.append(host.start(
                 [sys.executable, "-m", "ray.scripts.scripts", "start", *words, f"--node-ip-address={host.address}",
-                 "--num-cpus=2", "--object-store-memory=80000000", "--disable-usage-stats", "--block"],
+                 f"--num-cpus={cpus}", f"--object-store-memory={store}", "--disable-usage-stats", "--block"],
                 env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL))  # fmt: skip
             if not host.number:
                 self._started(self.folder / "host0.log")
@@ -88,8 +88,8 @@ class Cluster:
         assert "Ray runtime started" in log.read_text(), log.read_text()
 
     def begin(self, code: str) -> subprocess.Popen[str]:
-        return self.hosts[0].start([sys.executable, "-c", HEAD + code], env=self.env, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True)  # fmt: skip
+        return self.hosts[0].start([sys.executable, "-c", HEAD + code], env=self.env, stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
 
     def answer(self, driver: subprocess.Popen[str]) -> Any:
         try:
@@ -105,6 +105,8 @@ class Cluster:
     def close(self) -> None:
         for process in self.processes:
             power_off(process)
+        self.hosts.close()  # all that Ray has started on them
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +117,6 @@ def cluster() -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.close()
-            hosts.close()
-            shutil.rmtree(cluster.folder, ignore_errors=True)
 
 
 def test_one_copy_on_each_node_and_each_byte_once(cluster: Cluster) -> None:
