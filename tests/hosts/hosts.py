@@ -248,8 +248,10 @@ def traffic(hosts: Sequence[Host]) -> Iterator[dict[str, int]]:
         seen[host.name] = host.received() - before[host.name]
 
 
-def wait_until(true: Any, seconds: float = 60.0, what: str = "it") -> None:
+def wait_until(true: Any, seconds: float = 60.0, what: str = "it") -> Any:
+    """The first answer of `true` that is true. To ask again may be too late on a busy machine."""
     end = time.monotonic() + seconds
-    while not true():
+    while not (answer := true()):
         assert time.monotonic() < end, f"{what} did not happen within {seconds:.0f} s"
         time.sleep(0.05)
+    return answer

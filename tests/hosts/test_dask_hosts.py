@@ -62,8 +62,8 @@ def test_a_fetcher_that_dies_is_followed_by_another(four: Hosts, cluster: Cluste
     four[0].slow("160mbit")
     try:
         job = cluster.begin_job("use", megabytes=60, hosts=["host1"])
-        wait_until(lambda: cluster.fetcher(four[1]), what="a fetch")
-        victim = next(w for w in cluster.workers["host1"] if inner(w) == cluster.fetcher(four[1]))
+        fetcher = wait_until(lambda: cluster.fetcher(four[1]), what="a fetch")
+        victim = next(w for w in cluster.workers["host1"] if inner(w) == fetcher)
         power_off(victim)
         answer = cluster.answer(job)
     finally:

@@ -98,14 +98,13 @@ def mpi_job(hosts: Hosts, folder: Path) -> Iterator[subprocess.Popen[str]]:
 def test_mpi_ends_with_an_error(tmp_path: Path, trouble: str) -> None:
     with Hosts(3) as hosts, mpi_job(hosts, tmp_path) as job:
         hosts[0].slow("80mbit")
-        wait_until(lambda: hosts[1].receiver() or job.poll() is not None, 100, what="a broadcast")
-        victim = hosts[1].receiver()
+        victim = wait_until(lambda: hosts[1].receiver() or job.poll() is not None, 100, what="a broadcast")
         if trouble == "a cut link":
             hosts[1].cut()
-        elif victim:
+        elif victim is not True:
             os.kill(victim, signal.SIGKILL)
         out, _ = job.communicate(timeout=100)
-        assert job.returncode != 0 and victim and "all right" not in out, out
+        assert job.returncode != 0 and victim is not True and "all right" not in out, out
         assert ("communication" in out) if trouble == "a cut link" else ("signal 9" in out), out
         nothing_left(list(hosts), "mpi_job_ranks")  # the cut host's too: its daemon has missed the others as well
 
@@ -164,9 +163,9 @@ def test_r_gives_a_lost_worker_up(tmp_path: Path, trouble: str) -> None:
         talk(wait_for="ready")
         hosts[0].slow("80mbit")
         talk(send="go")
-        wait_until(hosts[2].receiver, 60, what="a transfer")
+        receiver = wait_until(hosts[2].receiver, 60, what="a transfer")
         if trouble == "a killed worker":
-            os.kill(hosts[2].receiver(), signal.SIGKILL)
+            os.kill(receiver, signal.SIGKILL)
         elif trouble == "a cut link":
             hosts[2].cut()
         else:

@@ -213,8 +213,9 @@ x = onecopy.share(numbers(60, 8))
 looks = ray.get([look.options(scheduling_strategy=on("host1")).remote(x) for _ in range(2)], timeout=120)
 print(json.dumps([abs(value - float(x.sum())) < 1e-6 and host == "host1" for host, _, value, _ in looks]))
 """)
-        wait_until(lambda: host1.receiver() or driver.poll() is not None, 100, what="a fetch")
-        os.kill(host1.receiver(), signal.SIGKILL)
+        fetcher = wait_until(lambda: host1.receiver() or driver.poll() is not None, 100, what="a fetch")
+        assert fetcher is not True, "the driver ended before"
+        os.kill(fetcher, signal.SIGKILL)
         assert cluster.answer(driver) == [True, True]
     finally:
         host0.slow("40gbit")
@@ -228,8 +229,7 @@ made = make.options(scheduling_strategy=on("host2")).remote(60, 9)
 ray.wait([made], timeout=60)
 print(json.dumps(failure(look.options(scheduling_strategy=on("host1"), max_retries=0).remote(made))))
 """)
-    wait_until(lambda: host1.receiver() or driver.poll() is not None, 100, what="a fetch")
-    assert host1.receiver()
+    assert wait_until(lambda: host1.receiver() or driver.poll() is not None, 100, what="a fetch") is not True
     host2.cut()
     try:
         kind, message = cluster.answer(driver)
