@@ -10,8 +10,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 pattern=${1:-'^(views|types|lists|plain|travel|channels|arguments|bad-input|records|specification)'}
 work=$root/build/r-memory
 library=$work/library
+# Anew: make knows nothing of headers, and ccache makes it cheap.
+rm -rf "$work/source"
 mkdir -p "$library" "$work/source"
-cp -RLu --preserve=timestamps r/. "$work/source/"
+cp -RL r/. "$work/source/"
 launcher=$(command -v ccache || true)
 flags="-g1 -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all"
 cat >"$work/makevars" <<END

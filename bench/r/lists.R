@@ -40,12 +40,20 @@ receive <- function(sent) {
 }
 environment(receive) <- globalenv()
 in_worker <- function(x) parallel::clusterCall(cluster, receive, serialize(x, NULL, xdr = FALSE))[[1L]]
+# In a worker of its own: one that had such lists before has room for them, which counts as its own still.
+in_fresh_worker <- function(x, first) {
+  own <- start_workers(1L)
+  on.exit(parallel::stopCluster(own))
+  parallel::clusterCall(own, receive, serialize(first, NULL, xdr = FALSE))
+  parallel::clusterCall(own, receive, serialize(x, NULL, xdr = FALSE))[[1L]][2L]
+}
 arrive <- function(id, label, plain, rounds, goal = no_goal) {
   shared <- share(plain)
   taken <- interleaved(rounds, function() in_worker(shared)[1L], function() in_worker(plain)[1L])
   write_row(id, paste0(label, ": arrive in a worker and be touched"), "s", "unserialize() of the data, touched", taken, goal)
   write_row(paste0(id, "-memory"), paste0(label, ": worker's private memory grown by that"), "bytes",
-            "unserialize() of the data, touched", list(ours = in_worker(shared)[2L], baseline = in_worker(plain)[2L]))
+            "unserialize() of the data, touched",
+            list(ours = in_fresh_worker(shared, share(plain[1:9])), baseline = in_fresh_worker(plain, plain[1:9])))
 }
 arrive("vectors-arrive", what, vectors, 5L)
 arrive("scalars-arrive", sprintf("list of %s scalars", format(n, big.mark = ",", scientific = FALSE)), scalars, 3L)
@@ -53,7 +61,8 @@ arrive("scalars-arrive", sprintf("list of %s scalars", format(n, big.mark = ",",
 # S4: two slots, and a sparse matrix where Matrix is installed.
 setClass("Measured", representation(values = "numeric", weights = "numeric"))
 measured <- new("Measured", values = runif(n), weights = runif(n))
-objects <- list(list("s4", "S4 object of two numeric slots", measured, quote(sum(x@values)), 200 * 4))
+objects <- list(list("s4", "S4 object of two numeric slots", measured, quote(sum(x@values)), 200 * 4,
+                     new("Measured", values = runif(9), weights = runif(9))))
 if (requireNamespace("Matrix", quietly = TRUE)) {
   # 1e7 non-zeros, the same number in each column.
   each <- sized(1e4L, 10L)
@@ -61,23 +70,26 @@ if (requireNamespace("Matrix", quietly = TRUE)) {
                          i = as.vector(replicate(1e3, sort.int(sample.int(1000000L, each)) - 1L)))
   objects <- c(objects, list(list("sparse", sprintf("dgCMatrix of %s non-zeros, %s", format(each * 1e3, big.mark = ",",
                                   scientific = FALSE), mega(as.numeric(object.size(sparse)))), sparse,
-                                  quote(Matrix::colSums(x)), 200 * 8)))
+                                  quote(Matrix::colSums(x)), 200 * 8, sparse[, 1:2])))
 } else {
   not_run("sparse", "a dgCMatrix", "Matrix is not installed")
 }
 for (object in objects) {
   inside <- eval(bquote(function(x) { r <- .(object[[4L]]); r <- NULL; c(private_memory(), length(serialize(x, NULL))) }))
   environment(inside) <- globalenv()
-  parallel::clusterCall(cluster, function() { loadNamespace("Matrix"); setClass("Measured", representation(
-    values = "numeric", weights = "numeric"), where = globalenv()); NULL })
-  grown <- function(x) {
-    parallel::clusterCall(cluster, inside, x)  # loads what this needs
-    before <- parallel::clusterCall(cluster, private_memory)[[1L]]
-    after <- parallel::clusterCall(cluster, inside, x)[[1L]]
+  # Again in a worker of its own, which has done the same with a small object before.
+  grown <- function(x, first) {
+    own <- start_workers(1L)
+    on.exit(parallel::stopCluster(own))
+    parallel::clusterCall(own, function() { loadNamespace("Matrix"); setClass("Measured", representation(
+      values = "numeric", weights = "numeric"), where = globalenv()); NULL })
+    for (i in 1:3) parallel::clusterCall(own, inside, first)
+    before <- parallel::clusterCall(own, private_memory)[[1L]]
+    after <- parallel::clusterCall(own, inside, x)[[1L]]
     c(max(0, after[1L] - before), after[2L])
   }
-  ours <- grown(share(object[[3L]]))
-  theirs <- grown(object[[3L]])
+  ours <- grown(share(object[[3L]]), share(object[[6L]]))
+  theirs <- grown(object[[3L]], object[[6L]])
   write_row(paste0(object[[1L]], "-memory"), paste0(object[[2L]], ": worker's private memory grown by ",
             deparse(object[[4L]])), "bytes", "sent by serialize()", list(ours = ours[1L], baseline = theirs[1L]),
             at_most(2e6))

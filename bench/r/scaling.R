@@ -47,3 +47,42 @@ for (workers in sized(c(1L, 2L, 4L, 8L), c(1L, 2L))) {
             mega(bytes), workers), "bytes", "plain R, data sent by serialize()", list(ours = ours, baseline = theirs),
             at_most(bytes + workers * 4 * 2e6), "goal: the object once, and 2 MB for each operation of each worker")
 }
+
+# bigmemory shares matrices of numbers; R's functions get them as copies, which are garbage afterwards.
+if (requireNamespace("bigmemory", quietly = TRUE)) {
+  options(bigmemory.allow.dimnames = FALSE)
+  matrices <- list(m = bigmemory::as.big.matrix(object$m, shared = TRUE),
+                   v = bigmemory::as.big.matrix(matrix(object$v), shared = TRUE))
+  descriptions <- lapply(matrices, bigmemory::describe)
+  bytes <- 8 * (length(object$m) + length(object$v))
+  numbers <- share(object[c("m", "v")])
+  use <- function(x, descriptions) {
+    if (!is.null(descriptions)) x <- lapply(lapply(descriptions, bigmemory::attach.big.matrix), function(b) b[, ])
+    r <- x$m %*% x$m
+    r <- sort(x$v)
+    r <- quantile(x$v)
+    # What is held on to is the object that was sent, not the copies.
+    x <- r <- NULL
+    peak <- grep("^VmHWM", readLines("/proc/self/status"), value = TRUE)
+    c(private_memory(), as.numeric(gsub("[^0-9]", "", peak)) * 1024)
+  }
+  environment(use) <- globalenv()
+  each <- function(workers, x, descriptions) {
+    cluster <- start_workers(workers)
+    on.exit(parallel::stopCluster(cluster))
+    parallel::clusterCall(cluster, function() { loadNamespace("bigmemory"); NULL })
+    before <- vapply(parallel::clusterCall(cluster, private_memory), identity, 0)
+    after <- vapply(seq_len(workers), function(i) parallel::clusterCall(cluster[i], use, x, descriptions)[[1L]], c(0, 0))
+    c(sum(after[1L, ] - before), max(after[2L, ]))
+  }
+  for (workers in sized(c(1L, 4L), 1L)) {
+    ours <- each(workers, numbers, NULL)
+    theirs <- each(workers, NULL, descriptions)
+    write_row(paste0("scaling-bigmemory-", workers), sprintf("memory of %s shared with %d workers: %%*%%, sort, quantile",
+              mega(bytes), workers), "bytes", "bigmemory, x[, ]",
+              list(ours = ours[1L] + bytes, baseline = theirs[1L] + bytes), at_most(bytes + workers * 3 * 2e6),
+              sprintf("a worker's memory was at most %s, with bigmemory %s", mega(ours[2L]), mega(theirs[2L])))
+  }
+} else {
+  not_run("scaling-bigmemory", "memory beside bigmemory", "bigmemory is not installed")
+}

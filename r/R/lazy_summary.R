@@ -159,7 +159,8 @@ summary.lazyVector <- function(object, ..., digits) {
   five <- unname(quantile(object, na.rm = TRUE))
   out <- c(five[1:3], mean(object, na.rm = TRUE), five[4:5])
   names(out) <- c("Min.", "1st Qu.", "Median", "Mean", "3rd Qu.", "Max.")
-  if (missing > 0) out <- c(out, "NA's" = missing)
+  # R 4.6 changed the name.
+  if (missing > 0) out <- c(out, stats::setNames(missing, names(summary(c(0, NA)))[7L]))
   class(out) <- c("summaryDefault", "table")
   out
 }
