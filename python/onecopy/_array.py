@@ -43,7 +43,11 @@ class SharedArray(np.ndarray[Any, Any]):
         return array[()] if return_scalar else array
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return unshared_result(super().__array_function__(func, types, args, kwargs))
+        """NumPy's functions see ordinary arrays: for subclasses some take another way, which may be wrong (the
+        nanmax of times with a NaT is a NaT) or slower."""
+        seen: dict[int, tuple[Any, SharedArray]] = {}
+        result = super().__array_function__(func, types, _as_plain(args, seen), _as_plain(kwargs, seen))
+        return _as_shared(result, seen)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         by_value = pickling_by_value()
@@ -95,6 +99,37 @@ def unshared_result(result: Any) -> Any:
     if type(result) is SharedArray and owner_of(result) is None:
         return result.view(_plain)
     return result
+
+
+def _as_plain(value: Any, seen: dict[int, tuple[Any, SharedArray]]) -> Any:
+    """The same arguments, with plain views of shared arrays; `seen` tells by the view's id what it stands for."""
+    kind = type(value)
+    if kind is SharedArray:
+        view = value.view(_plain)
+        seen[id(view)] = view, value
+        return view
+    if kind is dict:
+        return {key: _as_plain(item, seen) for key, item in value.items()}
+    # A long list of numbers is looked at quickly, and left as it is.
+    if kind in (tuple, list) and not _MAY_HOLD_SHARED.isdisjoint(map(type, value)):
+        return kind([_as_plain(item, seen) for item in value])
+    return value
+
+
+def _as_shared(result: Any, seen: dict[int, tuple[Any, SharedArray]]) -> Any:
+    """The other way round: the arguments themselves, and views of shared memory as SharedArrays."""
+    kind = type(result)
+    if kind is _plain:
+        known = seen.get(id(result))
+        if known is not None:
+            return known[1]
+        return result if owner_of(result) is None else result.view(SharedArray)
+    if kind in (tuple, list) and _plain in map(type, result):
+        return kind([_as_shared(item, seen) for item in result])
+    return unshared_result(result)
+
+
+_MAY_HOLD_SHARED = frozenset({SharedArray, list, tuple, dict})
 
 
 def _with_plain_result(name: str) -> Callable[..., Any]:

@@ -24,8 +24,12 @@ def write_object(w: Writer, at: int, obj: Any) -> bool:
 
 def read_frame(node: Node, note: dict[str, Any]) -> pl.DataFrame:
     """A table as a polars DataFrame. polars keeps numbers and times in place; it makes views of strings."""
-    frame = pl.from_arrow(read_table(node, note), rechunk=False)
+    table = read_table(node, note)
+    # By number first: polars gives a column without a name another one, which may be there already.
+    numbered = table.rename_columns([str(i) for i in range(table.num_columns)])
+    frame = pl.from_arrow(numbered, rechunk=False)
     assert isinstance(frame, pl.DataFrame)
+    frame.columns = table.column_names
     note_node(frame, node)
     return frame
 
