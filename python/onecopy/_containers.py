@@ -6,6 +6,7 @@ as a handle; changed, they pickle like the builtin, and what they hold that is s
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -59,40 +60,65 @@ def _items(plain: Any) -> Any:
     return list(plain) if isinstance(plain, (list, set, frozenset)) else plain
 
 
-class SharedList(list[Any]):
+class _Copied:
+    """copy and deepcopy give the builtin, whose arrays can be written to; by the handle they would give a second
+    shared object."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Any:
+        return plain_form(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return copy.deepcopy(plain_form(self), memo)
+
+
+class _Constant:
+    """What can't change is its own copy, as for the builtins."""
+
+    __slots__ = ()
+
+    def __copy__(self) -> Any:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return self
+
+
+class SharedList(_Copied, list[Any]):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _reduce(self, list(self))
 
 
-class SharedDict(dict[Any, Any]):
+class SharedDict(_Copied, dict[Any, Any]):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _reduce(self, dict(self))
 
 
-class SharedSet(set[Any]):
+class SharedSet(_Copied, set[Any]):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _reduce(self, set(self))
 
 
-class SharedFrozenSet(frozenset[Any]):
+class SharedFrozenSet(_Copied, frozenset[Any]):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _reduce(self, frozenset(self))
 
 
-class SharedTuple(tuple[Any, ...]):
+class SharedTuple(_Copied, tuple[Any, ...]):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _reduce(self, tuple(self))
 
 
-class SharedStr(str):
+class SharedStr(_Constant, str):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -100,25 +126,25 @@ class SharedStr(str):
         return (str, (plain,)) if len(plain) < _SMALL else _reduce(self, plain)
 
 
-class SharedBytes(bytes):
+class SharedBytes(_Constant, bytes):
     def __reduce_ex__(self, protocol: Any) -> Any:
         plain = bytes(memoryview(self))
         return (bytes, (plain,)) if len(plain) < _SMALL else _reduce(self, plain)
 
 
-class SharedInt(int):
+class SharedInt(_Constant, int):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return int, (int(self),)
 
 
-class SharedFloat(float):
+class SharedFloat(_Constant, float):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         return float, (float(self),)
 
 
-class SharedComplex(complex):
+class SharedComplex(_Constant, complex):
     __slots__ = ("_onecopy",)
 
     def __reduce_ex__(self, protocol: Any) -> Any:

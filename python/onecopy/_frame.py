@@ -6,6 +6,7 @@ import copyreg
 import functools
 import itertools
 import json
+import pickle
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -18,11 +19,12 @@ from ._array import SharedArray, read_array, view_of, write_array, write_attribu
 from ._arrow_buffers import arrow_is_shared
 from ._coded_strings import CodedStringArray
 from ._columns import read_column, write_column
+from ._copied_on_write import copy_before_writing, plain_view
 from ._core import Node, Writer
 from ._lazy_array import LazyArray, as_lazy, memory_of
 from ._opaque import read_pickled, write_pickled
 from ._parts import in_one_piece
-from ._place import handle_of, owner_of, pickling_by_value
+from ._place import by_value, handle_of, owner_of, pickling_by_value
 from .copies import note_copy
 from .errors import Corrupt
 
@@ -36,27 +38,29 @@ class Pristine:
     it too, so the shared arrays are never written to and a changed column is another array.
     """
 
-    __slots__ = ("node", "frame", "parts")
+    __slots__ = ("attrs", "frame", "node", "parts")
 
     def __init__(self, node: Node, obj: Any) -> None:
         self.node = node
         self.frame = obj.copy(deep=False)
         self.parts = _parts(obj)
+        self.attrs = _packed(obj.attrs)
 
     def unchanged(self, obj: Any) -> bool:
         parts = _parts(obj)
         return len(parts) == len(self.parts) and all(
-            a is b or (type(a) is type(b) is int and a == b) for a, b in zip(parts, self.parts, strict=True)
-        ) and obj.attrs == self.frame.attrs and obj.flags == self.frame.flags
+            a is b or _same_name(a, b) for a, b in zip(parts, self.parts, strict=True)
+        ) and self.attrs is not None and _packed(obj.attrs) == self.attrs and obj.flags == self.frame.flags
 
 
 def _parts(obj: Any) -> list[Any]:
-    """The objects that a frame is made of, by identity. Anything that changes the frame replaces one of them."""
+    """The objects that a frame is made of. Anything that changes the frame replaces one of them by another, which is
+    told by identity; names and places also by value."""
     manager = obj._mgr
     out: list[Any] = []
     for axis in manager.axes:
         out.append(axis._values if not isinstance(axis, (pd.RangeIndex, pd.MultiIndex)) else axis)
-        out.extend(_Name(name) for name in axis.names)
+        out.extend(axis.names)
     for block in manager.blocks:
         values = block.values
         out.append(values)
@@ -64,13 +68,28 @@ def _parts(obj: Any) -> list[Any]:
         if isinstance(obj, pd.DataFrame):
             out.extend(block.mgr_locs.as_array.tolist())
     if isinstance(obj, pd.Series):
-        out.append(_Name(obj.name))
+        out.append(obj.name)
     return out
 
 
-def _Name(name: Any) -> Any:
-    # Names are compared by identity of interned or small values; others by what hash tells.
-    return hash(name)
+def _same_name(a: Any, b: Any) -> bool:
+    """Equal and of one type: 1 and True are different names."""
+    if type(a) is not type(b):
+        return False
+    if type(a) is tuple:
+        return len(a) == len(b) and all(map(_same_name, a, b))
+    return type(a) in (str, int, bool, float, bytes) and bool(a == b)
+
+
+def _packed(attrs: dict[Any, Any]) -> bytes | None:
+    """What attrs hold, to be compared: == is no answer for arrays. None if nobody can tell."""
+    if not attrs:
+        return b""
+    try:
+        with by_value():
+            return pickle.dumps(attrs, protocol=4)  # 5 writes the same array differently when it is read-only
+    except Exception:
+        return None
 
 
 def pristine_node(obj: Any) -> Node | None:
@@ -159,7 +178,7 @@ def frame_of(kind: type, blocks: Any, axes: list[Any], name: Any, attrs: dict[An
         out: Any = _from_blocks(plain, index=axes[1], columns=axes[0])
     else:
         values = plain[0][0]
-        out = pd.Series(values, index=axes[0], name=name, copy=False)
+        out = copy_before_writing(pd.Series(values, index=axes[0], name=name, copy=False))
     out.attrs = attrs
     if not duplicates:
         out.flags.allows_duplicate_labels = False
@@ -169,7 +188,7 @@ def frame_of(kind: type, blocks: Any, axes: list[Any], name: Any, attrs: dict[An
 def _plain_view(values: Any) -> Any:
     """The other way round: pandas and its users expect plain ndarrays inside frames."""
     if isinstance(values, np.ndarray):
-        return values.view(np.ndarray) if type(values) in (SharedArray, LazyArray) else values
+        return plain_view(values) if type(values) in (SharedArray, LazyArray) else values
     inner = getattr(values, "_ndarray", None)
     if inner is not None:
         return values._from_backing_data(_plain_view(inner)) if type(inner) in (SharedArray, LazyArray) else values
@@ -394,7 +413,7 @@ def _from_blocks(blocks: list[tuple[Any, Any]], index: pd.Index[Any], columns: p
         frame = pd.DataFrame({i: arrays[i] for i in sorted(arrays)}, index=index, copy=False)
         frame.columns = columns
         return frame
-    return create_dataframe_from_blocks(blocks, index=index, columns=columns)
+    return copy_before_writing(create_dataframe_from_blocks(blocks, index=index, columns=columns))
 
 
 def _wrapped(values: Any) -> Any:
