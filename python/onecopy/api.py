@@ -15,6 +15,7 @@ from ._containers import node_of, shared_form
 from ._core import Node, Region, Writer
 from ._decode import load, table_library
 from ._encode import write
+from ._given import handle_given, lease_given, name_given
 from ._lazy_array import memory_of
 from ._opaque import pickles_allowed, write_pickled
 from ._place import noted_node, owner_of, require_intact
@@ -65,6 +66,8 @@ def share(
 
 
 def _publish(obj: Any, progress: Progress | bool | None, **options: Any) -> Node:
+    if options.get("name"):
+        name_given("share an object", options["name"])
     w = Writer()
     try:
         write(w, 0, obj)
@@ -100,8 +103,10 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
     if (handle is None) == (name is None):
         raise InvalidArgument("attach a shared object", "give either a handle or a name")
     if handle is not None:
-        if not isinstance(handle, str):
-            raise WrongType("attach a shared object", f"a handle is a str, not {type(handle).__name__}")
+        handle_given("attach a shared object", handle)
+        if not _core.looks_like_handle(handle) and exists(name=handle):
+            raise InvalidArgument(f"attach a shared object by the handle {handle!r}", "it is a name, not a handle",
+                                  f"Use attach(name={handle!r})")
         try:
             node = _core.attach(handle)
         except (NotFound, WrongHost) as reason:
@@ -111,7 +116,7 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
             elsewhere.bring(handle, reason)
             node = _core.attach(handle)
     else:
-        node = _core.attach_name(cast(str, name))
+        node = _core.attach_name(name_given("attach a shared object", name))
     return _loaded(node, tables, writable)
 
 
@@ -187,14 +192,14 @@ def handle(obj: Any, *, lease: float | None = None) -> str:
     if memory is not None:
         if obj.nbytes != memory.size or not obj.flags.c_contiguous:
             raise WrongType("make a handle", "this is a part of a lazy array", "Pickle it: that sends handle and place")
-        return memory.handle(-1.0 if lease is None else lease)
+        return memory.handle(lease_given(lease))
     node = shared_node(obj)
     if node is None:
         if is_shared(obj):
             raise WrongType("make a handle", "this is a part of a shared object, or was changed since it was shared",
                             "Pickle it: that sends what it holds now; or share it")
         raise WrongType("make a handle", f"this {type(obj).__name__} is not shared", "Share it first: onecopy.share")
-    return node.handle(-1.0 if lease is None else lease)
+    return node.handle(lease_given(lease))
 
 
 def is_shared(obj: Any) -> bool:
@@ -325,6 +330,8 @@ def empty(shape: int | tuple[int, ...], dtype: Any = "f8", *, mutable: bool = Tr
     shape = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     if any(n < 0 for n in shape):
         raise InvalidArgument("make a shared array", "a dimension is negative")
+    if name is not None:
+        name_given("make a shared array", name)
     w = Writer()
     from . import _format as f
     from ._array import record_fields, type_number, write_attributes
@@ -353,10 +360,14 @@ def empty(shape: int | tuple[int, ...], dtype: Any = "f8", *, mutable: bool = Tr
 
 
 def exists(handle: str | None = None, *, name: str | None = None) -> bool:
-    """True if ``attach`` would find the object now."""
+    """True if ``attach`` would find the object now. Give either a handle or a name."""
+    tried = "look for a shared object"
+    if (handle is None) == (name is None):
+        raise InvalidArgument(tried, "give either a handle or a name")
     if handle is not None:
+        handle_given(tried, handle)
         return _core.exists(handle) or _core.is_lazy(handle)
-    return _core.find_name(cast(str, name)) is not None
+    return _core.find_name(name_given(tried, name)) is not None
 
 
 def free(what: Any, *, missing_ok: bool = False) -> None:

@@ -11,6 +11,7 @@ from . import _core
 from ._containers import shared_form
 from ._core import Node
 from ._decode import load as load_node
+from ._given import name_given
 from .api import _publish, shared_node
 
 __all__ = ["Cache", "CacheEntry", "CacheStatistics"]
@@ -62,7 +63,7 @@ class Cache:
 
         Raises: InvalidArgument: the name is longer than 120 bytes.
         """
-        self._core = _core.Cache(name, budget, max_age, on_evict)
+        self._core = _core.Cache(name_given("make a Cache", name), budget, max_age, on_evict)
 
     def get(self, key: str, load: Callable[[], Any], *, timeout: float | None = None) -> Any:
         """The entry: from here, from another process, or what `load()` returns, shared if it is not yet.

@@ -12,6 +12,7 @@ from queue import Empty, Full
 from typing import Any
 
 from . import _core
+from ._given import count_given, handle_given, name_given
 from ._waiting import CLOSED, DONE, in_thread, seconds_of
 from .errors import PeerClosed
 
@@ -33,13 +34,15 @@ class Queue:
 
     def __init__(self, name: str | None = None, *, maxsize: int = 256, message_bytes: int = 1000, single: bool = False,
                  path: str | os.PathLike[str] | None = None, create: bool = True) -> None:  # fmt: skip
-        shape = (maxsize, message_bytes + 1, single)
+        count_given("make a Queue", "maxsize", maxsize, 1)
+        count_given("make a Queue", "message_bytes", message_bytes, 1)
+        shape = (maxsize, message_bytes + 1, bool(single))
         if name is not None and path is not None:
             raise ValueError("give a name or a path, not both")
         if path is not None:
             core = _core.Messages.open(os.fspath(path), *shape, create)
         elif name is not None:
-            core = _core.Messages.shared(name, *shape, create)
+            core = _core.Messages.shared(name_given("find a Queue", name), *shape, create)
         else:
             core = _core.Messages.make(*shape)
         self._begin(core)
@@ -52,7 +55,7 @@ class Queue:
     def attach(cls, handle: str) -> Queue:
         """The queue that a handle names. Raises NotFound, WrongType, WrongHost."""
         made = cls.__new__(cls)
-        made._begin(_core.Messages.attach(handle))
+        made._begin(_core.Messages.attach(handle_given("attach a Queue", handle)))
         return made
 
     @property

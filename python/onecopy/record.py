@@ -25,6 +25,7 @@ import numpy as np
 
 from . import _core, _fields
 from ._fields import FixedArray, FixedBytes, FixedStr, Layout, RawBytes, Spec, make_field, spec_of
+from ._given import handle_given, name_given
 from ._waiting import OWNER_DIED, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Interrupted, Timeout, WrongType
 
@@ -122,11 +123,13 @@ class Record(_core.RecordBase):
         begins = cls._first_bytes(first)
         if name is None:
             return cls._from_raw(_core.RawRecord.make(*cls._core_type(), begins))
+        name_given(f"share a {cls.__name__}", name)
         return cls._from_raw(_core.RawRecord.shared(name, *cls._core_type(), begins, create, keep))
 
     @classmethod
     def attach(cls: type[R], handle: str) -> R:
         """The record that a handle names. Raises NotFound, WrongType, WrongHost."""
+        handle_given(f"attach a {cls.__name__}", handle)
         return cls._from_raw(_core.RawRecord.attach(handle, *cls._core_type()))
 
     @classmethod

@@ -25,6 +25,7 @@ import numpy as np
 
 from . import _core
 from ._fields import Spec
+from ._given import count_given, handle_given, name_given
 from ._waiting import BROKEN, DONE, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Timeout, WrongType
 
@@ -63,6 +64,7 @@ class _Placed:
         if path is not None:
             return _core.RawRecord.open(os.fspath(path), *cls._type(), first, create)
         if name is not None:
+            name_given(f"find a {cls.__name__}", name)
             return _core.RawRecord.shared(name, *cls._type(), first, create, False)
         return _core.RawRecord.make(*cls._type(), first)
 
@@ -93,6 +95,7 @@ class _Placed:
     @classmethod
     def attach(cls: type[P], handle: str) -> P:
         """The one that a handle names. Raises NotFound, WrongType, WrongHost."""
+        handle_given(f"attach a {cls.__name__}", handle)
         return cls._over(_core.RawRecord.attach(handle, *cls._type()), 0, True)
 
     @property
@@ -361,8 +364,7 @@ class Semaphore(_core.Units, _Placed):
 
     def __init__(self, value: int = 1, name: str | None = None, *, bounded: bool = False,
                  path: str | os.PathLike[str] | None = None, create: bool = True) -> None:  # fmt: skip
-        if not 0 <= value < 2**32:
-            raise ValueError("a semaphore has from 0 to 4294967295 units")
+        count_given("make a Semaphore", "its value", value, 0)
         first = _core.Units.first(value, value if bounded else 0)
         record = self._find(name, path, first, create)
         _core.Units.__init__(self, record)
@@ -401,6 +403,7 @@ class Barrier(_core.Rendezvous, _Placed):
 
     def __init__(self, parties: int, name: str | None = None, *, path: str | os.PathLike[str] | None = None,
                  create: bool = True) -> None:  # fmt: skip
+        count_given("make a Barrier", "the number of its parties", parties, 1)
         record = self._find(name, path, _core.Rendezvous.first(parties), create)
         _core.Rendezvous.__init__(self, record)
         self._keep(record, True)

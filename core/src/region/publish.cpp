@@ -189,7 +189,7 @@ class user_file final : public region_file {
     for (;;) {
       const std::string temporary = what_.options.path + random_suffix();
       auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-      if (!file) return file.reason();
+      if (!file) return cant_begin(file.reason());
       (void)os::try_lock_shared(file->get());
       auto info = os::status_of(file->get(), temporary);
       if (!info) return info.reason();
@@ -198,6 +198,19 @@ class user_file final : public region_file {
       temporary_ = temporary;
       return done();
     }
+  }
+
+  // In the user's words: nobody asked for the file beside it.
+  failure cant_begin(failure why) const {
+    why.tried = "save to " + what_.options.path;
+    if (why.os_error == ENOENT || why.os_error == ENOTDIR) {
+      why.happened = "there is no directory " + folder();
+      why.remedy = "Make it first, or choose another path";
+    } else if (why.os_error == EACCES || why.os_error == EROFS) {
+      why.happened = "this user may not write to the directory " + folder();
+      why.remedy = "Choose another path";
+    }
+    return why;
   }
 
   // What earlier saves to this path left when they were killed: files beside it that nobody has locked.
