@@ -56,17 +56,14 @@ def dump(function: Any, what: str) -> bytes | str:
     if not callable(function):
         raise InvalidArgument("make a lazy array", f"{what} is a {type(function).__name__}, which can't be called",
                               'Give a function, or "module:function"')
+    import cloudpickle  # by value: a function of the user's script is not to be had in another process
+
     try:
-        import cloudpickle
-    except ImportError:
-        cloudpickle = None
-    try:
-        return bytes((cloudpickle or pickle).dumps(function))
+        return bytes(cloudpickle.dumps(function))
     except Exception as reason:
         raise InvalidArgument(
             "make a lazy array", f"{what} can't be sent to another process: {type(reason).__name__}: {reason}",
-            "Open files, connections and locks within the function" if cloudpickle
-            else 'Install cloudpickle, or give "module:function"') from reason
+            "Open files, connections and locks within the function") from reason
 
 
 def positional_count(function: Any) -> int | None:

@@ -42,11 +42,9 @@ def write_pickled(w: Writer, at: int, obj: Any) -> None:
     with by_value():  # a handle inside would not keep the object that it names
         try:
             data = pickle.dumps(obj, protocol=5, buffer_callback=buffers.append)
-        except Exception as reason:
-            try:
-                import cloudpickle
-            except ImportError:
-                raise reason from None
+        except Exception:
+            import cloudpickle  # takes functions and classes that have no name elsewhere
+
             buffers.clear()
             out = io.BytesIO()
             cloudpickle.CloudPickler(out, protocol=5, buffer_callback=buffers.append).dump(obj)

@@ -49,16 +49,16 @@ machine_without_compilers() {
 
 clean() { env -u PYTHONPATH PATH="$work/bin" CC=/bin/false CXX=/bin/false bash -c '"$@"' - "$@"; }
 
-# Only numpy, which the wheel requires, and its libraries; from the tests' environment, so that no network is needed.
+# Only what the wheel requires, and its libraries; from the tests' environment, so that no network is needed.
 installs() {
   "$python" -m venv --without-pip "$work/clean" || return 1
   ln -s "$packages"/numpy "$packages"/numpy.libs "$packages"/numpy-*.dist-info \
-    "$(purelib "$work/clean/bin/python")/" || return 1
+    "$packages"/cloudpickle "$packages"/cloudpickle-*.dist-info "$(purelib "$work/clean/bin/python")/" || return 1
   clean "$python" -m pip --python "$work/clean/bin/python" install --disable-pip-version-check --no-index \
     "$work"/wheels/onecopy-*.whl
 }
 
-works_with_numpy_alone() {
+works_with_what_it_requires() {
   (cd "$work" && clean "$work/clean/bin/python" - "$work/clean") <<'END'
 import importlib.util, multiprocessing, os, pathlib, pickle, sys
 for name in ("pandas", "pyarrow", "polars", "distributed", "tqdm"):
@@ -83,6 +83,9 @@ with foo.door:
 assert Foo.shared("foo of a wheel").bar == 7
 lazy = onecopy.lazy_sequence(0.0, 1.0, size=1_000_000)  # the pager that the wheel carries
 assert lazy.sum() == 1_000_000 * 999_999 / 2
+def squares(start, end, out):
+    out[:] = np.arange(start, end) ** 2.0
+assert onecopy.lazy("f8", 1_000_000, squares)[1000] == 1e6  # a function of a script
 assert all(check["state"] for check in onecopy.doctor())
 END
 }
@@ -117,7 +120,7 @@ check "pip wheel" builds
 check "the wheel has the package, its stubs and the pager, and nothing else" holds_the_package
 check "a machine without compilers" machine_without_compilers
 check "it installs into a clean environment" installs
-check "it works with numpy alone" works_with_numpy_alone
+check "it works with what it requires alone" works_with_what_it_requires
 check "the package's tests pass from there" passes_the_tests
 check "the source distribution is whole" source_distribution_is_whole
 finish
