@@ -4,6 +4,7 @@
 #include "find.hpp"
 #include "render/csv.hpp"
 #include "render/json.hpp"
+#include "text.hpp"
 #include "verbs.hpp"
 
 namespace onecopy::cli {
@@ -87,7 +88,7 @@ void add_cat(CLI::App& app, action& chosen) {
   verb->add_option("--at", options->at, "A part of it: names or positions (from 0), as in a/b/2")->type_name("PATH");
   verb->add_option("-n,--head", options->head, "Print at most this many rows or elements")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_a_count);
   auto* na = verb->add_option("--na", options->missing, "What stands for a missing value in CSV (default: nothing)");
   na->type_name("TEXT");
   verb->add_flag("--no-header", options->no_header, "No line of column names");

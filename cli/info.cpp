@@ -220,7 +220,7 @@ void add_info(CLI::App& app, action& chosen) {
       ->check(CLI::Range(0, 400));
   verb->add_option("--children", limit->children, "Show at most this many parts of each (default 50)")
       ->type_name("N")
-      ->check(CLI::NonNegativeNumber);
+      ->check(not_a_count);
   verb->footer(R"(
 Shows who holds it and how long it stays, then the tree of its parts: name,
 kind, and extent; attributes are marked @.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 
@@ -30,6 +31,19 @@ Examples:
 
 `onecopy VERB --help` tells more.)";
 
+bool has_verb(const CLI::App& app, const char* word) {
+  const auto verbs = app.get_subcommands({});
+  return std::any_of(verbs.begin(), verbs.end(), [&](const CLI::App* verb) { return verb->get_name() == word; });
+}
+
+int unknown_verb(const CLI::App& app, const char* word) {
+  std::string verbs;
+  for (const auto* verb : app.get_subcommands({})) verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+  std::fprintf(stderr, "onecopy: there is no verb %s. There are %s; `onecopy --help` tells what they do.\n", word,
+               verbs.c_str());
+  return onecopy::cli::exit_usage;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -48,6 +62,7 @@ int main(int argc, char** argv) {
   add_verify(app, chosen);
   add_top(app, chosen);
   add_doctor(app, chosen);
+  if (argc > 1 && argv[1][0] != '-' && !has_verb(app, argv[1])) return unknown_verb(app, argv[1]);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& problem) {

@@ -16,6 +16,9 @@ std::string utc(std::uint64_t seconds_since_1970);
 // "336,776"
 std::string grouped(std::uint64_t number);
 
+// What is wrong with the argument of an option that takes a count, or "".
+std::string not_a_count(const std::string& text);
+
 // Columns separated by two spaces, the first row being the header; columns listed in `right` are set flush right.
 std::string table(const std::vector<std::vector<std::string>>& rows, const std::vector<std::size_t>& right = {});
 

@@ -200,7 +200,7 @@ class LazyArray(np.ndarray[Any, Any]):
             return
         step = max(1, 65536 // max(1, self.itemsize))
         for start in range(0, len(self), step):
-            yield from np.array(self[start : start + step], subok=False)
+            yield from guarded((self,), np.array, self[start : start + step], subok=False)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         outs = kwargs.get("out")

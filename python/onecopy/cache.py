@@ -11,8 +11,9 @@ from . import _core
 from ._containers import shared_form
 from ._core import Node
 from ._decode import load as load_node
-from ._given import name_given
+from ._given import count_given, name_given
 from .api import _publish, shared_node
+from .errors import WrongType
 
 __all__ = ["Cache", "CacheEntry", "CacheStatistics"]
 
@@ -63,6 +64,8 @@ class Cache:
 
         Raises: InvalidArgument: the name is longer than 120 bytes.
         """
+        if budget is not None:
+            budget = count_given("make a Cache", "its budget in bytes", budget, 0, 2**63 - 1)
         self._core = _core.Cache(name_given("make a Cache", name), budget, max_age, on_evict)
 
     def get(self, key: str, load: Callable[[], Any], *, timeout: float | None = None) -> Any:
@@ -76,16 +79,16 @@ class Cache:
             obj = load()
             return shared_node(obj) or _publish(obj, None, where="store")
 
-        return _object(self._core.get(key, node, -1.0 if timeout is None else float(timeout)))
+        return _object(self._core.get(_key(key), node, -1.0 if timeout is None else float(timeout)))
 
     def find(self, key: str) -> Any | None:
         """The entry, if it is here or another process of the same cache has it; else None."""
-        node = self._core.find(key)
+        node = self._core.find(_key(key))
         return None if node is None else _object(node)
 
     def put(self, key: str, obj: Any) -> None:
         """Adds or replaces an entry; who uses the old one keeps it."""
-        self._core.put(key, shared_node(obj) or _publish(obj, None, where="store"))
+        self._core.put(_key(key), shared_node(obj) or _publish(obj, None, where="store"))
 
     def trim(self) -> int:
         """Evicts what is too old, then the longest unused until the budget is met; says how many went. Runs by itself
@@ -98,7 +101,7 @@ class Cache:
 
     def remove(self, key: str) -> bool:
         """Lets go of one entry, used or not. False if it was not here."""
-        return bool(self._core.remove(key))
+        return bool(self._core.remove(_key(key)))
 
     def clear(self) -> None:
         self._core.clear()
@@ -108,6 +111,12 @@ class Cache:
 
     def statistics(self) -> CacheStatistics:
         return CacheStatistics(*self._core.statistics())
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise WrongType("use an entry of a cache", f"a key is a str, not {type(key).__name__}")
+    return key
 
 
 def _object(node: Node) -> Any:

@@ -113,12 +113,16 @@ class Channel:
 
         Args: command, popen: as for subprocess.Popen, for example [sys.executable, "worker.py"].
         """
+        if isinstance(command, (str, bytes)) or not command:
+            raise errors.InvalidArgument("start a program with a channel", f"its command is {command!r}",
+                                         "Give the program and its arguments, as in [sys.executable, \"worker.py\"]")
+        given = popen.pop("env", None)
+        environment = dict(os.environ if given is None else given)
         here, there = cls.pair()
-        environment = dict(popen.pop("env", None) or os.environ)
         environment["ONECOPY_CHANNEL"] = str(there.fileno())
         handed = [*popen.pop("pass_fds", ()), there.fileno()]
-        child = subprocess.Popen(command, env=environment, pass_fds=handed, **popen)
-        there.close()
+        with there:
+            child = subprocess.Popen(command, env=environment, pass_fds=handed, **popen)
         return here, child
 
     @classmethod
@@ -346,6 +350,9 @@ def receive_descriptor(descriptor: int | Any, *, timeout: float | None = None) -
 
     Raises: Timeout, PeerClosed (its writer has ended), PermissionDenied (not sealed), Corrupt.
     """
+    if not isinstance(descriptor, int) and not hasattr(descriptor, "fileno"):
+        raise errors.WrongType("receive an object from a descriptor", f"it is a {type(descriptor).__name__}",
+                               "Give its number, or a file")
     number = descriptor if isinstance(descriptor, int) else descriptor.fileno()
     node = _core.receive_descriptor(number, _seconds(timeout))
     token = pickles_allowed.set(False)

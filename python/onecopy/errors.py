@@ -49,7 +49,7 @@ class Error(Exception):
         text = f"can't {self.tried}: {self.happened}" if self.happened else self.tried
         if self.remedy:
             text += f". {self.remedy}"
-        return text if text.endswith(".") else text + "."
+        return text if text.endswith((".", "?")) else text + "."
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str, int]]:
         return type(self), (self.tried, self.happened, self.remedy, self.os_error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ NO_NAMES: dict[str, Call] = {
     "barrier": lambda: onecopy.Barrier("line", 3),  # type: ignore[arg-type]
     "semaphore": lambda: onecopy.Semaphore("door"),  # type: ignore[arg-type]
     "queue of text": lambda: onecopy.Queue(maxsize="8"),  # type: ignore[arg-type]
+    "key": lambda: onecopy.Cache().get(3, lambda: 1),  # type: ignore[arg-type,return-value]
+    "key to find": lambda: onecopy.Cache().find(3),  # type: ignore[arg-type]
+    "budget": lambda: onecopy.Cache(budget="64M"),  # type: ignore[arg-type]
     "lease": lambda: onecopy.handle(onecopy.share(np.ones(3)), lease="soon"),  # type: ignore[arg-type]
 }
 
@@ -66,7 +70,9 @@ def test_a_name_that_can_be(name: str) -> None:
 def test_bounds() -> None:
     for use in (lambda: onecopy.Queue(maxsize=0), lambda: onecopy.Queue(maxsize=-1),
                 lambda: onecopy.Queue(message_bytes=-5), lambda: onecopy.Barrier(0),
-                lambda: onecopy.Semaphore(-1), lambda: onecopy.Semaphore(2**32)):  # fmt: skip
+                lambda: onecopy.Cache(budget=-1), lambda: onecopy.Channel.spawn([]),
+                lambda: onecopy.Channel.spawn("python worker.py"), lambda: onecopy.Semaphore(-1),
+                lambda: onecopy.Semaphore(2**32)):  # fmt: skip
         with pytest.raises(onecopy.InvalidArgument):
             use()
 
@@ -96,3 +102,24 @@ def test_saving_where_there_is_no_directory(tmp_path: Path) -> None:
             onecopy.save([1], place)
         assert f"save to {place}: there is no directory {place.parent}" in str(caught.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_is_no_descriptor() -> None:
+    with pytest.raises(onecopy.WrongType, match="number"):
+        onecopy.receive_descriptor("three")
+    with pytest.raises(onecopy.SystemFailure):
+        onecopy.receive_descriptor(-1)
+
+
+def test_a_spawned_program_gets_the_environment_that_was_given() -> None:
+    code = "import os, sys; sys.exit(0 if sorted(os.environ)[:1] == ['ONECOPY_CHANNEL'] else 1)"
+    here, child = onecopy.Channel.spawn([sys.executable, "-S", "-c", code], env={})
+    with here:
+        assert child.wait(60) == 0
+    with pytest.raises(FileNotFoundError):
+        onecopy.Channel.spawn(["/no/such/program"])
+
+
+def test_an_error_ends_with_one_mark(tmp_path: Path) -> None:
+    with pytest.raises(onecopy.NotFound, match=r"listening there\?$"):
+        onecopy.Channel.connect(str(tmp_path / "socket"))

@@ -23,6 +23,12 @@ def test_version(empty):
     assert empty.out("--version").strip().count(".") == 2
 
 
+def test_a_wrong_word_is_named(empty):
+    assert "no verb prices. There are ls, info, cat" in empty.error("prices", check=2)
+    for number in ("-1", "many", "1e9", "9" * 40):
+        assert f"a whole number from 0 on, not {number}" in empty.error("cat", "x", "--head", number, check=2)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

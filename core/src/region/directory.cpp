@@ -55,7 +55,8 @@ result<std::shared_ptr<store_directory>> open_store(const std::string& path) {
   if (info->st_uid != os::user_id())
     return failure{error_kind::permission, tried, "it belongs to user " + std::to_string(info->st_uid), remedy};
   if ((info->st_mode & 077) != 0)
-    return failure{error_kind::permission, tried, "others may enter it", "Run `chmod 700 " + path + "`. " + remedy};
+    return failure{error_kind::permission, tried, "others may enter it",
+                   remedy + ". If this one is for onecopy alone, `chmod 700 " + path + "` will do"};
   auto id = identity_of(directory->get());
   if (!id) return failure{id.reason().kind, tried, id.reason().happened, remedy, id.reason().os_error};
   return std::make_shared<store_directory>(std::move(*directory), path, *id);

@@ -204,6 +204,7 @@ class user_file final : public region_file {
   failure cant_begin(failure why) const {
     why.tried = "save to " + what_.options.path;
     if (why.os_error == ENOENT || why.os_error == ENOTDIR) {
+      why.kind = error_kind::not_found;
       why.happened = "there is no directory " + folder();
       why.remedy = "Make it first, or choose another path";
     } else if (why.os_error == EACCES || why.os_error == EROFS) {
