@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from . import _format as f
-from ._array import dtype_of, read_array, times_from_floats, write_array, write_attributes
+from ._array import read_array, times_from_floats, write_array, write_attributes
 from ._arrow_buffers import buffer_in, canonical
 from ._core import Node, Writer
+from ._dtypes import dtype_of
 from .errors import Corrupt
 
 Attributes = dict[str, Callable[[int], object]]

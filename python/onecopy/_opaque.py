@@ -77,7 +77,8 @@ def read_pickled(node: Node) -> Any:
         raise PermissionDenied(
             "read a part of the object",
             "it is a Python pickle, which runs code of whoever wrote it",
-            "If you trust its origin, pass allow_pickle=True",
+            "If you trust its origin, pass allow_pickle=True to onecopy.open; over a channel or a descriptor, have "
+            "plain data sent instead",
         )
     memory = memoryview(node.region)
     start, size = node.opaque_range()

@@ -158,7 +158,7 @@ def shared_node(obj: Any) -> Node | None:
         return found
     attributes = getattr(obj, "__dict__", None)
     if attributes is not None and "_onecopy" in attributes and hasattr(attributes["_onecopy"], "frame"):
-        from ._frame import pristine_node
+        from ._pristine import pristine_node
 
         return pristine_node(obj)
     return noted_node(obj)
@@ -334,7 +334,8 @@ def empty(shape: int | tuple[int, ...], dtype: Any = "f8", *, mutable: bool = Tr
         name_given("make a shared array", name)
     w = Writer()
     from . import _format as f
-    from ._array import record_fields, type_number, write_attributes
+    from ._array import write_attributes
+    from ._dtypes import record_fields, type_number
 
     count = int(np.prod([int(n) for n in shape], dtype=object)) if shape else 1
     semantic = unit = 0

@@ -16,7 +16,8 @@ constexpr std::string_view prefix = "onecopy:";
   std::string shown(text.substr(0, 100));
   std::replace_if(shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   raise({error_kind::invalid_argument, "read the handle \"" + shown + "\"", why,
-         "A handle looks like onecopy:1:<host>:<store>:<id>, as given by handle() or `onecopy ls`"});
+         "A handle looks like onecopy:1:<host>:<store>:<id>, as given by handle() or `onecopy ls`; a name is given as "
+         "such, not as a handle"});
 }
 
 bool is_identity(std::string_view text) {

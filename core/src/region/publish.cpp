@@ -156,12 +156,12 @@ class user_file final : public region_file {
       temporary_ = temporary;
     }
     if (temporary_.empty()) {
-      if (auto placed = os::link_unnamed(file_.get(), AT_FDCWD, path); !placed) return placed.reason();
+      if (auto placed = os::link_unnamed(file_.get(), AT_FDCWD, path); !placed) return in_users_words(placed.reason());
     } else if (what_.options.replace) {
       if (auto placed = os::rename_at(AT_FDCWD, temporary_, path); !placed) return placed.reason();
       temporary_.clear();
     } else if (auto placed = os::hard_link(AT_FDCWD, temporary_, path); !placed) {
-      return placed.reason();
+      return in_users_words(placed.reason());
     }
     return hold_file(path);
   }
@@ -189,7 +189,7 @@ class user_file final : public region_file {
     for (;;) {
       const std::string temporary = what_.options.path + random_suffix();
       auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-      if (!file) return cant_begin(file.reason());
+      if (!file) return in_users_words(file.reason());
       (void)os::try_lock_shared(file->get());
       auto info = os::status_of(file->get(), temporary);
       if (!info) return info.reason();
@@ -201,7 +201,7 @@ class user_file final : public region_file {
   }
 
   // In the user's words: nobody asked for the file beside it.
-  failure cant_begin(failure why) const {
+  failure in_users_words(failure why) const {
     why.tried = "save to " + what_.options.path;
     if (why.os_error == ENOENT || why.os_error == ENOTDIR) {
       why.kind = error_kind::not_found;
@@ -210,6 +210,9 @@ class user_file final : public region_file {
     } else if (why.os_error == EACCES || why.os_error == EROFS) {
       why.happened = "this user may not write to the directory " + folder();
       why.remedy = "Choose another path";
+    } else if (why.os_error == EEXIST) {
+      why.happened = "a file is there already";
+      why.remedy = "Ask to replace it, or choose another path";
     }
     return why;
   }

@@ -17,7 +17,12 @@ test_that("share() names the argument that is wrong", {
   for (v in list(-1, NA, "x", c(1, 2), NULL)) expect_error(share(1:10, minLength = v), "minLength")
   expect_error(share(1:10, copyOnwrite = TRUE), "copyOnwrite")
   expect_error(share(1:10, 7), "without a name")
-  expect_error(share(1:10, path = "/nowhere/at/all/x"), class = "onecopy_error")
+  expect_error(share(1:10, path = "/nowhere/at/all/x"), "there is no directory /nowhere/at/all/",
+               class = "onecopy_not_found")
+  file <- tempfile(fileext = ".onecopy")
+  on.exit(unlink(file))
+  share(1:10, path = file)
+  expect_error(share(1:10, path = file), "a file is there already", class = "onecopy_exists")
   expect_identical(share(1:10, minLength = 1e300), 1:10)
 })
 
