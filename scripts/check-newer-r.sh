@@ -51,8 +51,8 @@ if [ ! -x "$root/usr/bin/checkbashisms" ]; then
 fi
 
 rm -rf "$root/check"
-mkdir -p "$root/check/none/src/contrib" "$root/check/store"
-chmod 700 "$root/check/store"
+mkdir -p "$root/check/none/src/contrib" "$root/dev/shm/store"
+chmod 700 "$root/dev/shm/store"
 (cd "$here" && tar -ch --exclude='*.o' --exclude='*.so' --exclude='*.a' r) | tar -x -C "$root/check"
 (cd "$here/examples" && tar -ch --exclude='*.o' --exclude='*.so' r-linking-to) | tar -x -C "$root/check"
 cp "$here/tests/suites/r_run.R" "$root/check/"
@@ -79,7 +79,7 @@ env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
   summary=$(grep "^Status:" onecopy.Rcheck/00check.log || echo "Status: it did not come to an end")
   mkdir -p library
   R CMD INSTALL --library=library onecopy_*.tar.gz >install.log 2>&1 || { tail -n 40 install.log; exit 1; }
-  export R_LIBS=/check/library ONECOPY_RLIB=/check/library ONECOPY_DIR=/check/store NOT_CRAN=true
+  export R_LIBS=/check/library ONECOPY_RLIB=/check/library ONECOPY_DIR=/dev/shm/store NOT_CRAN=true
   R CMD INSTALL --no-docs --library=library r-linking-to >example.log 2>&1 || { tail -n 40 example.log; exit 1; }
   Rscript --vanilla r_run.R >tests.log 2>&1
   cat tests.log
