@@ -115,11 +115,12 @@ SEXP duplicate(SEXP x, Rboolean deep) {
       if (deep) return nullptr;  // arithmetic: an ordinary copy; assignment duplicates shallowly and means this memory
       return r_call([=] { return build_lazy_altrep(s, pointer); });
     }
-    if (s.flags & lazy_modified) return nullptr;
+    const bool changed = lazy_was_changed(x);
+    if (changed && s.type == STRSXP) return nullptr;
     SEXP kept = R_ExternalPtrProtected(pointer);
-    keep again(new_lazy_pointer(v.another_view(), kept));
+    keep again(new_lazy_pointer(changed ? v.another_view_with_writes() : v.another_view(), kept));
     lazy_state copy = s;
-    copy.flags |= lazy_private;
+    copy.flags = lazy_private | (changed ? lazy_modified : 0);
     SEXP held = again;
     return r_call([=] { return build_lazy_altrep(copy, held); });
   });
@@ -129,7 +130,7 @@ SEXP serialized_state(SEXP x) {
   return entry([&]() -> SEXP {
     const lazy_state s = *lazy_state_of(x);
     const lazy_ref* ref = lazy_ref_of(x);
-    if (ref == nullptr || !ref->vector || (s.flags & lazy_modified)) return nullptr;
+    if (ref == nullptr || !ref->vector || lazy_was_changed(x)) return nullptr;
     lazy_depth_seen = std::max(lazy_depth_seen, s.depth);
     const std::string handle = ref->vector.handle().text();
     note_traveller_elsewhere();
@@ -215,6 +216,12 @@ const onecopy::lazy_vector& usable_lazy(SEXP x) {
   if (ref == nullptr) throw r_error("not_found", "onecopy: this lazy vector was saved by another session and is gone");
   if (!ref->vector) throw r_error("not_found", ref->reason);
   return ref->vector;
+}
+
+bool lazy_was_changed(SEXP x) {
+  const lazy_state s = *lazy_state_of(x);
+  if ((s.flags & lazy_modified) == 0) return false;
+  return s.type == STRSXP || usable_lazy(x).has_private_writes();
 }
 
 void throw_if_unfilled(const onecopy::lazy_vector& v) {

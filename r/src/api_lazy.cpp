@@ -173,7 +173,7 @@ SEXP oc_lazy_attach(SEXP handle) {
 SEXP oc_lazy_handle(SEXP x, SEXP lease) {
   return entry([&] {
     const auto& v = lazy_argument(x);
-    if (lazy_state_of(find_lazy(x))->flags & lazy_modified)
+    if (lazy_was_changed(find_lazy(x)))
       throw r_error("invalid_argument",
                     "onecopy: this copy of a lazy vector was changed in this process only, and has no handle");
     const std::string text = v.handle(number_argument(lease, "lease")).text();
@@ -233,9 +233,11 @@ SEXP oc_lazy_range(SEXP x, SEXP what, SEXP first, SEXP last) {
 }
 
 SEXP oc_lazy_kept(SEXP x) {
-  SEXP found = find_lazy(x);
-  if (found == nullptr || (lazy_state_of(found)->flags & lazy_modified)) return R_NilValue;
-  return R_ExternalPtrProtected(R_altrep_data2(found));
+  return entry([&] {
+    SEXP found = find_lazy(x);
+    if (found == nullptr || lazy_was_changed(found)) return R_NilValue;
+    return R_ExternalPtrProtected(R_altrep_data2(found));
+  });
 }
 
 // The same memory without attributes.

@@ -16,7 +16,7 @@ struct lazy_ref {
 
 enum lazy_flags : int {
   lazy_private = 1,   // a copy that R has made in order to change it
-  lazy_modified = 2,  // and R was given a pointer to write through: its handle would not carry what it shows
+  lazy_modified = 2,  // and R was given a pointer to write through; see lazy_was_changed
   lazy_expanded = 4,  // strings: all of them are in an ordinary vector, to which R was given a pointer to write through
 };
 
@@ -48,6 +48,9 @@ lazy_ref* lazy_ref_of(SEXP lazy);
 // Throws when it is gone.
 const onecopy::lazy_vector& usable_lazy(SEXP lazy);
 // Throws why a touch could not be filled, if one could not be.
+// It shows what its handle would not carry. R asks for pointers to write through only to read (colMeans, `%*%`), so what
+// counts is whether a page was written to.
+bool lazy_was_changed(SEXP lazy);
 void throw_if_unfilled(const onecopy::lazy_vector& v);
 // Copies bytes out, filled. Throws what ensure() throws.
 void read_lazy(const onecopy::lazy_vector& v, std::uint64_t offset, std::uint64_t size, void* out);

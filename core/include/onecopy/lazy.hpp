@@ -123,6 +123,12 @@ class lazy_vector {
   onecopy::handle handle(double lease_seconds = -1) const;
   // The same object, mapped once more: private writes to one are not seen by the other.
   lazy_vector another_view() const;
+  // The same, and what was written privately to this view is copied to that one: pages that were written to, no others.
+  // Throws what ensure() throws; then there is no view.
+  lazy_vector another_view_with_writes() const;
+  // True if this view has private copies of pages, because it was written to or because a touch could not be filled.
+  // True also where the kernel doesn't tell. False for writable vectors: everybody sees what is written to them.
+  bool has_private_writes() const;
 
   struct counters {
     std::uint64_t fills = 0;            // chunks filled, since the object was made; 0 in place

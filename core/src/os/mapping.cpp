@@ -113,8 +113,9 @@ std::byte* mapping::release() noexcept {
 namespace {
 
 // Pages that are present or swapped but do not belong to the file: those are copies made by a write.
-result<std::uint64_t> scan_pages(int pagemap, std::uint64_t start, std::uint64_t end) {
-  std::uint64_t found = 0;
+result<std::vector<byte_range>> scan_pages(int pagemap, std::uint64_t start, std::uint64_t end) {
+  std::vector<byte_range> found;
+  const std::uint64_t base = start;
   std::vector<page_region> runs(256);
   while (start < end) {
     pm_scan_arg request{};
@@ -129,22 +130,27 @@ result<std::uint64_t> scan_pages(int pagemap, std::uint64_t start, std::uint64_t
     request.return_mask = page_is_present;
     const int count = ioctl(pagemap, pagemap_scan, &request);
     if (count < 0) return failure::from_errno("scan the page map");
-    for (int i = 0; i < count; ++i) found += runs[static_cast<std::size_t>(i)].end - runs[static_cast<std::size_t>(i)].start;
+    for (const page_region& one : std::span(runs).first(static_cast<std::size_t>(count)))
+      found.push_back({one.start - base, one.end - one.start});
     start = request.walk_end;
   }
   return found;
 }
 
-result<std::uint64_t> read_pages(int pagemap, std::uint64_t start, std::uint64_t end) {
+result<std::vector<byte_range>> read_pages(int pagemap, std::uint64_t start, std::uint64_t end) {
   constexpr std::uint64_t present = 1ull << 63, swapped = 1ull << 62, file_or_shared = 1ull << 61;
-  std::uint64_t found = 0;
+  std::vector<byte_range> found;
   std::vector<std::uint64_t> entries(4096);
   for (std::uint64_t page = start / page_size; page < end / page_size;) {
     const std::size_t want = std::min<std::uint64_t>(entries.size(), end / page_size - page);
     auto got = read_at(pagemap, std::as_writable_bytes(std::span(entries.data(), want)), page * 8);
     if (!got) return got.reason();
-    for (std::size_t i = 0; i < want; ++i)
-      if ((entries[i] & (present | swapped)) != 0 && (entries[i] & file_or_shared) == 0) found += page_size;
+    for (std::size_t i = 0; i < want; ++i) {
+      if ((entries[i] & (present | swapped)) == 0 || (entries[i] & file_or_shared) != 0) continue;
+      const std::uint64_t offset = (page + i) * page_size - start;
+      if (!found.empty() && found.back().offset + found.back().size == offset) found.back().size += page_size;
+      else found.push_back({offset, page_size});
+    }
     page += want;
   }
   return found;
@@ -153,6 +159,14 @@ result<std::uint64_t> read_pages(int pagemap, std::uint64_t start, std::uint64_t
 }  // namespace
 
 result<std::uint64_t> private_bytes(const void* address, std::size_t size) {
+  auto ranges = private_ranges(address, size);
+  if (!ranges) return ranges.reason();
+  std::uint64_t bytes = 0;
+  for (const byte_range& one : *ranges) bytes += one.size;
+  return bytes;
+}
+
+result<std::vector<byte_range>> private_ranges(const void* address, std::size_t size) {
   auto pagemap = open_file("/proc/self/pagemap", O_RDONLY);
   if (!pagemap) return pagemap.reason();
   const auto start = reinterpret_cast<std::uintptr_t>(address);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "base/result.hpp"
 
@@ -55,5 +56,10 @@ void unmap(void* address, std::size_t size) noexcept;
 // How many bytes of [address, address + size) are private copies of this process, by /proc/self/pagemap. The range is
 // of a MAP_PRIVATE mapping of a file; address is page-aligned. A failure where the kernel doesn't tell.
 result<std::uint64_t> private_bytes(const void* address, std::size_t size);
+// Where they are: whole pages, first to last, `offset` counted from address.
+struct byte_range {
+  std::uint64_t offset = 0, size = 0;
+};
+result<std::vector<byte_range>> private_ranges(const void* address, std::size_t size);
 
 }  // namespace onecopy::os

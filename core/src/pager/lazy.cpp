@@ -292,6 +292,40 @@ handle lazy_vector::handle(double lease_seconds) const {
 
 lazy_vector lazy_vector::another_view() const { return lazy_vector(unwrap(open_and_attach(state_->id))); }
 
+namespace {
+
+// From the page in which the elements begin.
+result<std::vector<os::byte_range>> written_to(const std::byte* data, std::uint64_t bytes, std::uint64_t& skip) {
+  skip = reinterpret_cast<std::uintptr_t>(data) % page_size;
+  return os::private_ranges(data - skip, skip + bytes);
+}
+
+}  // namespace
+
+bool lazy_vector::has_private_writes() const {
+  if (writable() || bytes() == 0) return false;
+  std::uint64_t skip = 0;
+  const auto found = written_to(data(), bytes(), skip);
+  return !found || !found->empty();
+}
+
+lazy_vector lazy_vector::another_view_with_writes() const {
+  lazy_vector made = another_view();
+  if (writable() || bytes() == 0) return made;
+  std::uint64_t skip = 0;
+  for (const auto& [offset, size] : unwrap(written_to(data(), bytes(), skip))) {
+    const std::uint64_t end = std::min(offset + size, skip + bytes()) - skip;
+    constexpr std::uint64_t at_once = 256 * 1024;  // less than any budget has room for
+    for (std::uint64_t at = offset > skip ? offset - skip : 0; at < end;) {
+      const std::uint64_t some = std::min(end - at, at_once);
+      made.ensure(at, some);
+      std::memcpy(made.data() + at, data() + at, some);
+      at += some;
+    }
+  }
+  return made;
+}
+
 lazy_vector::counters lazy_vector::count() const noexcept {
   const auto& head = state_->file.header();
   if (state_->in_place) {

@@ -88,6 +88,36 @@ test_that("assignment is private, or for all when it was made so", {
   expect_identical(readBin(path, "double", 10)[10], -3)
 })
 
+test_that("a matrix that R has read through pointers stays lazy, and a changed copy copies its changed pages only", {
+  m <- lazyVector("numeric", 1e6, function(start, end) as.numeric(start:end))
+  dim(m) <- c(1000, 1000)
+  plain <- matrix(as.numeric(1:1e6), 1000)
+  expect_equal(colMeans(m), colMeans(plain))
+  expect_equal(m %*% plain[, 1], plain %*% plain[, 1])
+  expect_true(is.lazy(m))
+  expect_match(sharedHandle(m), "^onecopy:1:")
+  expect_lt(length(serialize(m, NULL)), 1000)
+  expect_true(is.lazy(m + 1))
+  y <- m
+  y[5] <- -1
+  z <- y
+  z[500000] <- -2
+  expect_true(is.lazy(y) && is.lazy(z))
+  expect_identical(c(m[5], y[5], z[5], y[500000], z[500000], z[6]), c(5, -1, -1, 5e5, -2, 6))
+  expect_error(sharedHandle(z), "changed")
+  expect_identical(as.vector(unserialize(serialize(z, NULL))), replace(as.vector(plain), c(5, 5e5), c(-1, -2)))
+  expect_identical(as.vector(z + 1)[4:6], c(5, 0, 7))
+  path <- tempfile()
+  on.exit(unlink(path))
+  writeBin(c(0, as.vector(plain)), path)  # mapped in place, and not at the beginning of a page
+  x <- lazyBinary(path, offset = 8)
+  y <- x
+  y[1e6] <- -1
+  z <- y
+  z[1] <- -2
+  expect_identical(c(x[c(1, 1e6)], y[c(1, 1e6)], z[c(1, 2, 999999, 1e6)]), c(1, 1e6, 1, -1, -2, 2, 999999, -1))
+})
+
 test_that("what is changed goes to the function that writes back", {
   fresh()
   folder <- tempfile()
