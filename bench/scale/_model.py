@@ -3,7 +3,7 @@
 Time passes from event to event. Between two events every transfer has one rate: the sender's link divided by the
 transfers that it serves, not more than the receiver takes, and all of them scaled down where the network's core would
 carry more than it can. The directory is one process that handles one message after the other, as Dask's scheduler does.
-Who is told to fetch from whom follows `python/onecopy/_dask_directory.py`: nobody serves more than `serves` at once,
+Who is told to fetch from whom follows `python/onecopy/_hosts/directory.py`: nobody serves more than `serves` at once,
 those who have received serve others, and the first in line is asked first.
 """
 from __future__ import annotations

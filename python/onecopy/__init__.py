@@ -6,10 +6,32 @@
     y = onecopy.attach(h)                                 # in any process of this user
 """
 
-from ._array import SharedArray
+# NumPy comes first. In a second interpreter of a process it raises ImportError, which keeps the compiled part from
+# being loaded there: that would break it for the first one.
+import numpy as _numpy  # noqa: F401
+
 from ._core import version as __version__
-from ._dask import register as _register_with_dask
-from ._fields import (
+from ._hosts.dask_hooks import register as _register_with_dask
+from ._hosts.ray_hooks import register as _register_with_ray
+from ._lazy.arrays import (
+    LazyEntry,
+    LazyUsage,
+    lazy,
+    lazy_binary,
+    lazy_budget,
+    lazy_sequence,
+    lazy_usage,
+)
+from ._lazy.expression import LazyExpression, lazily
+from ._lazy.sql import lazy_sql
+from ._lazy.strings import LazyStrings
+from ._lazy.tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
+from ._memory.missing import is_missing
+from ._memory.place import by_value
+from ._objects.array import SharedArray
+from ._objects.lazy_array import LazyArray, LazyCounters
+from ._objects.opaque import Opaque
+from ._records.fields import (
     bool8,
     complex64,
     complex128,
@@ -24,24 +46,6 @@ from ._fields import (
     uint32,
     uint64,
 )
-from ._lazy import (
-    LazyEntry,
-    LazyUsage,
-    lazy,
-    lazy_binary,
-    lazy_budget,
-    lazy_sequence,
-    lazy_usage,
-)
-from ._lazy_array import LazyArray, LazyCounters
-from ._lazy_expression import LazyExpression, lazily
-from ._lazy_sql import lazy_sql
-from ._lazy_strings import LazyStrings
-from ._lazy_tables import lazy_compressed, lazy_csv, lazy_lines, lazy_parquet
-from ._missing import is_missing
-from ._opaque import Opaque
-from ._place import by_value
-from ._ray import register as _register_with_ray
 from .api import attach, empty, exists, free, handle, is_shared, open, save, share, unshare, verify
 from .cache import Cache, CacheEntry, CacheStatistics
 from .channel import Channel, Listener, Message, Peer, receive_descriptor, sealed_descriptor

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ._array import check_within, view_of
-from ._containers import shared_form
 from ._core import Region
-from ._decode import load
-from ._elsewhere import attach
-from ._missing import Missing, MissingArray, is_missing
+from ._memory.elsewhere import attach
+from ._memory.missing import Missing, MissingArray, is_missing
+from ._objects.array import check_within, view_of
+from ._objects.containers import shared_form
+from ._objects.decode import load
 from .errors import Error
 
 
@@ -34,8 +34,8 @@ def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, stride
             reads: Any = (), recipe: Any = None) -> Any:
     """A lazy array, or a part of one, at `offset` of its memory; on another host one of its own by the same recipe.
     `reads`: what its function reads, to be kept."""
-    from . import _lazy_array
-    from ._lazy_recipe import MissingLazy, attach_or_make
+    from ._lazy.recipe import MissingLazy, attach_or_make
+    from ._objects import lazy_array as _lazy_array
 
     dtype = np.dtype(dtype)
     try:
@@ -61,7 +61,7 @@ def buffer_at(handle: str, offset: int, size: int) -> Any:
     """Bytes of a region as an Arrow buffer."""
     import pyarrow as pa
 
-    from ._arrow_buffers import buffer_in, canonical
+    from ._objects.arrow_buffers import buffer_in, canonical
     from .errors import Corrupt
 
     region: Region = attach(handle).region
@@ -80,14 +80,14 @@ def arrow_column(kind: type, chunks: Any, dtype: Any) -> Any:
 
 def coded_column(coded: Any) -> Any:
     """A pandas column of strings as codes into a dictionary."""
-    from ._coded_strings import CodedStringArray
+    from ._objects.coded_strings import CodedStringArray
 
     return CodedStringArray.over(coded)
 
 
 def frame_of(kind: type, blocks: Any, axes: Any, name: Any, attrs: Any, duplicates: bool) -> Any:
     """A pandas DataFrame or Series of which a part is shared."""
-    from ._frame import frame_of as assemble
+    from ._objects.frame import frame_of as assemble
 
     for values, _ in blocks:
         if is_missing(values):

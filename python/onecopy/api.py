@@ -9,16 +9,16 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from . import _core
-from . import _elsewhere as elsewhere
-from ._array import SharedArray, place_of, writable_private
-from ._containers import node_of, shared_form
 from ._core import Node, Region, Writer
-from ._decode import load, table_library
-from ._encode import write
 from ._given import handle_given, lease_given, name_given
-from ._lazy_array import memory_of
-from ._opaque import pickles_allowed, write_pickled
-from ._place import noted_node, owner_of, require_intact
+from ._memory import elsewhere
+from ._memory.place import noted_node, owner_of, require_intact
+from ._objects.array import SharedArray, place_of, writable_private
+from ._objects.containers import node_of, shared_form
+from ._objects.decode import load, table_library
+from ._objects.encode import write
+from ._objects.lazy_array import memory_of
+from ._objects.opaque import pickles_allowed, write_pickled
 from .errors import Corrupt, Error, InvalidArgument, NotFound, WrongHost, WrongType
 
 T = TypeVar("T")
@@ -121,8 +121,8 @@ def attach(handle: str | None = None, *, name: str | None = None, tables: str = 
 
 
 def _attach_lazy(handle: str, writable: str | None) -> Any:
-    from ._lazy_array import array_over, form_of
-    from ._lazy_strings import LazyStrings
+    from ._lazy.strings import LazyStrings
+    from ._objects.lazy_array import array_over, form_of
 
     if writable not in (None, "private"):
         raise InvalidArgument("attach a lazy object", f"writable={writable!r} is not known", 'Use "private"')
@@ -158,7 +158,7 @@ def shared_node(obj: Any) -> Node | None:
         return found
     attributes = getattr(obj, "__dict__", None)
     if attributes is not None and "_onecopy" in attributes and hasattr(attributes["_onecopy"], "frame"):
-        from ._pristine import pristine_node
+        from ._objects.pristine import pristine_node
 
         return pristine_node(obj)
     return noted_node(obj)
@@ -216,7 +216,7 @@ def is_shared(obj: Any) -> bool:
     if "pandas" in homes and hasattr(obj, "_mgr"):
         return any(block_is_shared(block.values) for block in obj._mgr.blocks)
     if "pyarrow" in homes:
-        from ._arrow_buffers import arrow_is_shared
+        from ._objects.arrow_buffers import arrow_is_shared
 
         return arrow_is_shared(obj)
     return False
@@ -233,7 +233,7 @@ def block_is_shared(values: Any) -> bool:
         held = getattr(values, "_pa_array", None)
     if held is None:
         return False
-    from ._arrow_buffers import arrow_is_shared
+    from ._objects.arrow_buffers import arrow_is_shared
 
     return arrow_is_shared(held)
 
@@ -246,7 +246,7 @@ def unshare(obj: T) -> T:
     import copy
     import pickle
 
-    from ._place import by_value
+    from ._memory.place import by_value
 
     if isinstance(obj, np.ndarray):
         copied: Any = np.array(obj, subok=False)
@@ -333,9 +333,9 @@ def empty(shape: int | tuple[int, ...], dtype: Any = "f8", *, mutable: bool = Tr
     if name is not None:
         name_given("make a shared array", name)
     w = Writer()
-    from . import _format as f
-    from ._array import write_attributes
-    from ._dtypes import record_fields, type_number
+    from ._memory import format as f
+    from ._objects.array import write_attributes
+    from ._objects.dtypes import record_fields, type_number
 
     count = int(np.prod([int(n) for n in shape], dtype=object)) if shape else 1
     semantic = unit = 0

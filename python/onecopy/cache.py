@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _core
-from ._containers import shared_form
 from ._core import Node
-from ._decode import load as load_node
 from ._given import count_given, name_given
+from ._objects.containers import shared_form
+from ._objects.decode import load as load_node
 from .api import _publish, shared_node
 from .errors import WrongType
 

@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any
 
 from . import _core, errors
-from ._containers import shared_form
 from ._core import Node
-from ._decode import load
-from ._opaque import pickles_allowed
+from ._objects.containers import shared_form
+from ._objects.decode import load
+from ._objects.opaque import pickles_allowed
 from .api import _publish, shared_node
 
 __all__ = ["Channel", "Listener", "Message", "Peer", "receive_descriptor", "sealed_descriptor"]

@@ -17,7 +17,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin as _Plugin
 
-from . import _dask_depot
+from ._hosts import depot as _dask_depot
 
 __all__ = ["WorkerPlugin", "dask_setup", "moved"]
 

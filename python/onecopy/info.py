@@ -8,8 +8,8 @@ import os
 from typing import Any
 
 from . import _core
-from ._core import PrivatePages, Region
-from ._place import owner_of
+from ._core import PrivatePages
+from ._memory.place import owner_of
 from .errors import WrongType
 
 
@@ -94,24 +94,6 @@ def usage() -> Usage:
     disk = os.statvfs(directory)
     saved = sum(e.size * (e.holders - 1) for e in entries if e.holders > 1)
     return Usage(len(entries), sum(e.size for e in entries), saved, directory, disk.f_bavail * disk.f_frsize)
-
-
-def human_size(count: float) -> str:
-    """1234567 as "1.2 MB"."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
-
-
-def describe_memory(owner: Region | PrivatePages, size: int) -> str:
-    """For repr: size, how it is shared, holders."""
-    if isinstance(owner, PrivatePages):
-        return f"{human_size(size)} shared, writes private"
-    count = owner.holders()
-    how = "mutable" if owner.writable else "shared"
-    return f"{human_size(size)} {how}, {count} holder{'' if count == 1 else 's'}"
 
 
 def doctor() -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 
 from . import _core, errors
-from . import _format as f
-from ._array import SharedArray
-from ._containers import shared_form
-from ._decode import load
-from ._place import require_intact
+from ._memory import format as f
+from ._memory.place import require_intact
+from ._objects.array import SharedArray
+from ._objects.containers import shared_form
+from ._objects.decode import load
 from .api import shared_node
 
 __all__ = ["WeakReference", "check_intact", "map_file"]

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import _core
 from ._given import count_given, handle_given, name_given
-from ._waiting import CLOSED, DONE, in_thread, seconds_of
+from ._records.waiting import CLOSED, DONE, in_thread, seconds_of
 from .errors import PeerClosed
 
 __all__ = ["Queue"]

@@ -21,11 +21,11 @@ from functools import partial
 from typing import Any
 
 from . import _core
-from ._containers import shared_form
 from ._core import Node, Region
-from ._decode import load
-from ._mpi_move import Places, Together, receive, send
-from ._mpi_rows import concatenated, row_count, rows
+from ._hosts.mpi_move import Places, Together, receive, send
+from ._hosts.mpi_rows import concatenated, row_count, rows
+from ._objects.containers import shared_form
+from ._objects.decode import load
 from .api import _publish, shared_node
 from .errors import Error, InvalidArgument, Unsupported, WrongType
 

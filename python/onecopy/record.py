@@ -23,10 +23,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from . import _core, _fields
-from ._fields import FixedArray, FixedBytes, FixedStr, Layout, RawBytes, Spec, make_field, spec_of
+from . import _core
 from ._given import handle_given, name_given
-from ._waiting import OWNER_DIED, TIMED_OUT, got, in_thread, seconds_of
+from ._records import fields as _fields
+from ._records.fields import FixedArray, FixedBytes, FixedStr, Layout, RawBytes, Spec, make_field, spec_of
+from ._records.waiting import OWNER_DIED, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Interrupted, Timeout, WrongType
 
 __all__ = ["FixedArray", "FixedBytes", "FixedStr", "RawBytes", "Record", "record"]

@@ -24,9 +24,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from . import _core
-from ._fields import Spec
 from ._given import count_given, handle_given, name_given
-from ._waiting import BROKEN, DONE, TIMED_OUT, got, in_thread, seconds_of
+from ._records.fields import Spec
+from ._records.waiting import BROKEN, DONE, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Timeout, WrongType
 
 __all__ = ["Barrier", "Condition", "Counter", "Event", "Lock", "RWLock", "Semaphore"]

@@ -146,11 +146,11 @@ def test_lambdas_do_not_make_copies_of_what_they_use(client):
 def test_an_unknown_version_of_dask_is_a_warning(python):
     code = """
 import warnings, distributed
-import onecopy, onecopy._dask, dask.sizeof
+import onecopy, onecopy._hosts.dask_hooks, dask.sizeof
 del dask.sizeof.sizeof
 with warnings.catch_warnings(record=True) as seen:
     warnings.simplefilter("always")
-    onecopy._dask.register()
+    onecopy._hosts.dask_hooks.register()
 print([str(w.message) for w in seen if "onecopy" in str(w.message)])
 """
     assert "like any others" in python(code)

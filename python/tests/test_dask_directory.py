@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("distributed", reason="Dask's distributed is not installed")
 
-from onecopy._dask_directory import Directory, DirectoryPlugin
+from onecopy._hosts.directory import Directory, DirectoryPlugin
 
 
 def cluster(hosts: int, depots: int = 1, at_once: int = 2) -> Directory:
@@ -143,7 +143,7 @@ def test_who_waits_is_told_when_there_is_time(monkeypatch):
         plugin.start(SimpleNamespace(handlers={}))
         for host in range(6):
             await plugin.join(f"d{host}", f"s{host}", f"w{host}")
-        monkeypatch.setattr("onecopy._dask_directory._PATIENCE", 60.0)
+        monkeypatch.setattr("onecopy._hosts.directory._PATIENCE", 60.0)
 
         def ask(host: int) -> asyncio.Task[dict[str, Any]]:
             return asyncio.create_task(plugin.find("x", "s0", f"d{host}", [], False))

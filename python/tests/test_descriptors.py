@@ -122,7 +122,7 @@ def test_hundreds_of_descriptors_in_one_message():
 # What a process with a descriptor can try: each prints what it managed to do.
 TRY_TO_CHANGE = """
 import mmap, os, sys
-import numpy, onecopy, onecopy._opaque
+import numpy, onecopy, onecopy._objects.opaque
 def become_nobody():  # after the imports, as the folders of the tests may be closed to others
     os.environ["ONECOPY_DIR"] = sys.argv[2]
     os.setgroups([])

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pytest
 
 import onecopy
-from onecopy import _core, _elsewhere
+from onecopy import _core
+from onecopy._memory import elsewhere as _elsewhere
 
 
 def objects() -> dict[str, Any]:

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 import onecopy
-from onecopy import _format as f
-from onecopy._array import address_of
-from onecopy._containers import shared_form
 from onecopy._core import Writer
-from onecopy._decode import load
+from onecopy._memory import format as f
+from onecopy._objects.array import address_of
+from onecopy._objects.containers import shared_form
+from onecopy._objects.decode import load
 
 ROWS = 600
 NA = f.INT32_NA

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import onecopy
-from onecopy import _core, _ray_depot
+from onecopy import _core
+from onecopy._hosts import ray_depot as _ray_depot
 
 A, B, C, D, E = (letter * 56 for letter in "abcde")  # ids of nodes
 ray_exceptions = pytest.importorskip("ray.exceptions", reason="ray is not installed")

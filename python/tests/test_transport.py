@@ -386,7 +386,7 @@ def test_a_descriptor_at_birth():
     with here, there:
         here.send(x)
         sealed = there.receive(timeout=WAIT)
-    number = onecopy._place.owner_of(sealed).open_descriptor()
+    number = onecopy._memory.place.owner_of(sealed).open_descriptor()
     try:
         done = subprocess.run(
             [sys.executable, "-c", f"import onecopy; print(onecopy.receive_descriptor({number})[-1])"],

@@ -51,7 +51,7 @@ lazyCompressed <- function(path, mode = "numeric", length = NULL, offset = 0, co
 lazy_from_python <- function(python, arguments, path) {
   told <- tempfile()
   on.exit(unlink(told))
-  code <- "import sys; from onecopy._lazy_for_r import main; sys.exit(main())"
+  code <- "import sys; from onecopy._lazy.for_r import main; sys.exit(main())"
   said <- tryCatch(
     suppressWarnings(system2(python, shQuote(enc2utf8(c("-c", code, arguments))), stdout = TRUE, stderr = told)),
     error = function(e) structure(character(), status = 127L))

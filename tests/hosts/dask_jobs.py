@@ -219,7 +219,7 @@ def damaged(client: Any, made_on: str, used_on: str) -> Any:
     def damage(on: bool) -> None:
         from distributed.protocol.serialize import to_serialize
 
-        from onecopy._dask_depot import Depot
+        from onecopy._hosts.depot import Depot
 
         real = getattr(Depot._read, "real", Depot._read)
 

@@ -124,6 +124,32 @@ def check_public_face(root: Path) -> list[str]:
     return problems
 
 
+# What each folder of the Python package imports at the top of its files, beside errors, copies and the compiled part.
+# Pickles and reprs need what lies above them: that is imported in the function that does.
+PYTHON_FLOORS: dict[str, set[str]] = {
+    "_memory": set(),
+    "_records": set(),
+    "_objects": {"_memory"},
+    "_lazy": {"_memory", "_objects"},
+    "_hosts": {"_memory", "_objects", "sync"},
+}
+
+
+def check_python_floors(root: Path) -> list[str]:
+    """python/onecopy/<folder> imports only the folders below it."""
+    problems = []
+    for name in files(root):
+        if name.parts[:2] != ("python", "onecopy") or len(name.parts) != 4 or name.suffix != ".py":
+            continue
+        folder = name.parts[2]
+        allowed = PYTHON_FLOORS.get(folder, set()) | {"", "errors", "copies", "_core"}
+        for number, line in enumerate(text(root / name).splitlines(), 1):
+            above = re.match(r"from \.\.(\w*)", line)
+            if above and (above[1] not in allowed or folder not in PYTHON_FLOORS):
+                problems.append(f"{name}:{number}: {folder} may not import {above[1]}")
+    return problems
+
+
 def check_sources_mk(root: Path) -> list[str]:
     """core/sources.mk lists exactly the .cpp files of core/src, each once."""
     listed = re.findall(r"src/[\w/]+\.cpp", text(root / "core/sources.mk"))
@@ -228,6 +254,7 @@ CHECKS = [
     check_layers,
     check_system_calls,
     check_public_face,
+    check_python_floors,
     check_sources_mk,
     check_line_length,
     check_file_length,

@@ -14,6 +14,7 @@ PLANTED = {
     house.check_layers: ("core/src/base/planted.cpp", '#include "region/region.hpp"\n'),
     house.check_system_calls: ("core/src/format/planted.cpp", "#include <unistd.h>\n"),
     house.check_public_face: ("cli/planted.cpp", '#include "base/result.hpp"\n'),
+    house.check_python_floors: ("python/onecopy/_memory/planted.py", "from ..api import share\n"),
     house.check_sources_mk: ("core/src/base/planted.cpp", "\n"),
     house.check_line_length: ("cli/planted.cpp", "// " + "x" * 140 + "\n"),
     house.check_file_length: ("cli/planted.cpp", "\n" * 700),

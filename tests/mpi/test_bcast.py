@@ -145,7 +145,7 @@ report(failed=failed, sum=float(got.sum()))
 def test_a_receiver_that_fails_midway_keeps_nobody_waiting(ranks):
     found = ranks(
         """
-import onecopy._mpi_move as move
+import onecopy._hosts.mpi_move as move
 fill = move.Incoming.fill
 def breaks(self, offset, out):
     if self.at >= 3 << 20:
@@ -172,7 +172,7 @@ def test_what_is_damaged_on_the_way_is_an_error_everywhere(ranks):
     """Of both functions: one receives in a group, the other from the root."""
     found = ranks(
         """
-import onecopy._mpi_move as move
+import onecopy._hosts.mpi_move as move
 following = move.Incoming._next
 def damages(self, where):
     take = self.take
@@ -249,7 +249,7 @@ def test_a_rank_that_is_killed_ends_the_job_and_leaves_nothing(ranks):
     script.write_text(
         HEAD
         + """
-import onecopy._mpi_move as move
+import onecopy._hosts.mpi_move as move
 fill = move.Incoming.fill
 def dies(self, offset, out):
     if rank == 2 and self.at >= 3 << 20:

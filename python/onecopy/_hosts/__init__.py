@@ -1,0 +1,1 @@
+"""One copy on each of several hosts: what Dask and MPI need for it."""

@@ -1,0 +1,1 @@
+"""Arrays and tables that are filled when they are touched: their sources, and what is computed from them."""

@@ -1,0 +1,1 @@
+"""The fields of records and the waits of locks."""
