@@ -33,7 +33,6 @@ class LazyInPlace : public testing::Test {
     for (std::size_t i = 0; i < count; ++i) values[i] = static_cast<double>(i);
     return values;
   }
-  static std::size_t objects() { return pager::list().size(); }
   test::scratch_folder folder{"/var/tmp"};  // on a disk: the kernel's paging is the subject
 };
 
@@ -245,7 +244,7 @@ TEST_F(LazyInPlace, ForkedChildrenReadAndFailByThemselves) {
 
 TEST_F(LazyInPlace, ItEndsWithItsLastHolderUnlessALeaseRuns) {
   const auto path = write("numbers", counting(1000));
-  const auto before = objects();
+  const test::new_objects made;
   handle leased, child_has;
   {
     auto x = mapped<double>(1000, lazy_source::binary_file(path));
@@ -266,7 +265,7 @@ TEST_F(LazyInPlace, ItEndsWithItsLastHolderUnlessALeaseRuns) {
     leased = x.vector().handle(30);
   }
   EXPECT_EQ(attach_lazy<double>(leased)[999], 999.0);
-  EXPECT_EQ(objects(), before + 1);
+  EXPECT_EQ(made.count(), 1u);
 }
 
 TEST_F(LazyInPlace, WhatAKilledProcessLeftIsCollected) {

@@ -313,10 +313,10 @@ TEST(LazySurvives, ThePagerEndsWhenIdleAndAnotherComesWhenNeeded) {
 
 TEST(LazySurvives, ManyObjectsAndMappings) {
   std::vector<lazy_array<double>> many;
-  const auto before = pager::list().size();
+  const test::new_objects made;
   for (int i = 0; i < 2000; ++i) many.push_back(test::numbers(10'000));
   for (std::size_t i = 0; i < many.size(); i += 97) EXPECT_EQ(many[i][9'999], 9'999.0);
-  EXPECT_EQ(pager::list().size(), before + many.size());
+  EXPECT_EQ(made.count(), many.size());
   many.clear();
   EXPECT_TRUE(test::soon([] { return pager::look().objects == 0; }, 70));
 }

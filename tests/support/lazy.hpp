@@ -6,10 +6,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "onecopy/lazy.hpp"
 #include "support/scratch.hpp"
@@ -73,6 +75,20 @@ inline int outcome_of(pid_t child, double seconds = 60) {
 inline onecopy::lazy_array<double> numbers(std::uint64_t count, onecopy::lazy_options options = {}) {
   return onecopy::lazy<double>(count, onecopy::lazy_source::sequence(0.0, 1.0), options);
 }
+
+// How many lazy objects there are that were not there at first. Those of earlier tests may end meanwhile.
+class new_objects {
+ public:
+  std::size_t count() const {
+    const auto now = onecopy::pager::list();
+    return static_cast<std::size_t>(std::count_if(now.begin(), now.end(), [&](const auto& entry) {
+      return std::none_of(first_.begin(), first_.end(), [&](const auto& old) { return old.id == entry.id; });
+    }));
+  }
+
+ private:
+  std::vector<onecopy::pager::entry> first_ = onecopy::pager::list();
+};
 
 // Elements that are not i, of elements begin, begin + step, ...
 inline std::uint64_t wrong_numbers(const double* data, std::uint64_t end, std::uint64_t step = 1,
