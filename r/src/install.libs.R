@@ -2,6 +2,8 @@
 dest <- file.path(R_PACKAGE_DIR, paste0("libs", R_ARCH))
 dir.create(dest, recursive = TRUE, showWarnings = FALSE)
 file.copy(Sys.glob(paste0("*", SHLIB_EXT)), dest, overwrite = TRUE)
+# Which object file each symbol is from: R CMD check wants it to blame nobody for what the standard library calls.
+if (file.exists("symbols.rds")) file.copy("symbols.rds", dest, overwrite = TRUE)
 # The pager, beside the library that starts it.
 file.copy("onecopy-pager", dest, overwrite = TRUE, copy.mode = TRUE)
 lib <- file.path(R_PACKAGE_DIR, paste0("lib", R_ARCH))
