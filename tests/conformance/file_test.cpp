@@ -95,6 +95,20 @@ TEST_F(RegionFile, AnotherSaveLeavesOneThatIsUnderWayAlone) {
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 2) << "no temporary file is left";
 }
 
+TEST_F(RegionFile, ItsNameMayBeAsLongAsNamesMayBe) {
+  const std::string longest = folder / std::string(255, 'x');
+  for (const std::uint64_t seed : {1, 2})
+    publish_pattern(seed, 10'000, {.where = backing::file, .replace = true, .path = longest});
+  EXPECT_EQ(value(store::open_file(longest)).as<std::uint64_t>()[0], 2u);
+  try {
+    publish_pattern(1, 10'000, {.where = backing::file, .path = folder / std::string(100'000, 'x')});
+    FAIL() << "it was saved";
+  } catch (const error& e) {
+    EXPECT_EQ(e.kind(), error_kind::invalid_argument);
+    EXPECT_LT(std::string(e.what()).size(), 300u) << "it can be read";
+  }
+}
+
 TEST_F(RegionFile, CannotBeSavedWhereThereIsNoFolder) {
   EXPECT_EQ(kind_thrown_by([&] {
               publish_pattern(1, 10, {.where = backing::file, .path = folder / "nothing/x.onecopy"});

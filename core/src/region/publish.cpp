@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/hex.hpp"
@@ -150,7 +151,7 @@ class user_file final : public region_file {
     if (temporary_.empty() && what_.options.replace) {
       // A link can't take the place of a file, a renaming can. A writer that is killed between these two leaves a name,
       // as one does where files can't be without: the next save to the path removes it.
-      const std::string temporary = path + random_suffix();
+      const std::string temporary = beside() + random_id().text();
       if (auto locked = os::try_lock_shared(file_.get()); !locked) return locked.reason();
       if (auto named = os::link_unnamed(file_.get(), AT_FDCWD, temporary); !named) return named.reason();
       temporary_ = temporary;
@@ -167,8 +168,13 @@ class user_file final : public region_file {
   }
 
  private:
-  static constexpr std::string_view mark = ".new-";
-  static std::string random_suffix() { return std::string(mark) + random_id().text(); }
+  // How the names of temporary files begin. Of a long name the end is left out: a name has 255 bytes at most.
+  std::string beside() const {
+    const std::string& path = what_.options.path;
+    const auto slash = path.rfind('/');
+    const auto name = slash == std::string::npos ? 0 : slash + 1;
+    return path.substr(0, name + std::min<std::size_t>(path.size() - name, 200)) + ".new-";
+  }
 
   std::string folder() const {
     const auto slash = what_.options.path.rfind('/');
@@ -187,7 +193,7 @@ class user_file final : public region_file {
   // The lock says that its writer lives. A file system without locks keeps what the killed leave.
   status begin_named() {
     for (;;) {
-      const std::string temporary = what_.options.path + random_suffix();
+      const std::string temporary = beside() + random_id().text();
       auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
       if (!file) return in_users_words(file.reason());
       (void)os::try_lock_shared(file->get());
@@ -202,7 +208,13 @@ class user_file final : public region_file {
 
   // In the user's words: nobody asked for the file beside it.
   failure in_users_words(failure why) const {
-    why.tried = "save to " + what_.options.path;
+    const std::string& path = what_.options.path;
+    why.tried = "save to " + path;
+    if (why.os_error == ENAMETOOLONG) {
+      why.tried = "save to a path of " + std::to_string(path.size()) + " bytes";
+      why.happened = "no file system has room for such a path or name";
+      why.remedy = "Choose a shorter one";
+    }
     if (why.os_error == ENOENT || why.os_error == ENOTDIR) {
       why.kind = error_kind::not_found;
       why.happened = "there is no directory " + folder();
@@ -219,9 +231,8 @@ class user_file final : public region_file {
 
   // What earlier saves to this path left when they were killed: files beside it that nobody has locked.
   void remove_leftovers() const {
-    const std::string& path = what_.options.path;
-    const auto slash = path.rfind('/');
-    const std::string start = path.substr(slash == std::string::npos ? 0 : slash + 1) + std::string(mark);
+    std::string start = beside();
+    if (const auto slash = start.rfind('/'); slash != std::string::npos) start.erase(0, slash + 1);
     auto place = os::open_file(folder(), O_RDONLY | O_DIRECTORY);
     if (!place) return;
     (void)os::for_each_entry(place->get(), [&](const char* entry) {
