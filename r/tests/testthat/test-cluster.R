@@ -350,7 +350,8 @@ test_that("BiocParallel over several hosts", {
 mpi_environment <- function() {
   # R CMD check puts programs before R that refuse to run.
   c(paste0("PATH=", R.home("bin"), ":", Sys.getenv("PATH")), "OMPI_ALLOW_RUN_AS_ROOT=1",
-    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_mpi_yield_when_idle=1", "OMPI_MCA_rmaps_base_oversubscribe=1", paste0("OMPI_MCA_orte_tmpdir_base=", tempdir()))
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_mpi_yield_when_idle=1", "OMPI_MCA_rmaps_base_oversubscribe=1",
+    paste0("OMPI_MCA_orte_tmpdir_base=", tempdir()))
 }
 
 test_that("MPI workers that mpirun starts can be stopped", {
