@@ -44,7 +44,8 @@ def faults(folder):
             return touches(lambda: np.memmap(path, "u1", "r"), chunk, count)
 
         bench.row(f"lazy-fault-{chunk // 1024}k", f"touch that fills {chunk // 1024} KB", "us",
-                  "numpy.memmap: touch of a page in the cache", bench.interleaved(5, ours, mapped), bench.at_most(goal))
+                  "numpy.memmap: touch of a page in the cache", bench.interleaved(5, ours, mapped), bench.at_most(goal),
+                  note="with two processors waking each other; cpp has it on one")
     os.unlink(path)
 
 
