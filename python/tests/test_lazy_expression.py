@@ -71,6 +71,14 @@ def test_reductions_and_shapes() -> None:
     assert onecopy.lazily(np.arange(9))[2:4].tolist() == [2, 3] and onecopy.lazily(np.arange(9))[-1] == 8
 
 
+def cast_is_defined(x: Any, dtype: str) -> bool:
+    """What a number outside of an integer's range becomes depends on the processor and, in NumPy, on the loop it takes."""
+    if x.dtype.kind not in "fc" or np.dtype(dtype).kind not in "iu":
+        return True
+    limits = np.iinfo(dtype)
+    return bool(np.all((x.real > limits.min - 1) & (x.real < limits.max + 1)))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_slices_joins_casts_and_choices(data: st.DataObject) -> None:
@@ -81,6 +89,8 @@ def test_slices_joins_casts_and_choices(data: st.DataObject) -> None:
     def compute(make: Callable[[Any], Any]) -> Any:
         both = np.concatenate([make(x), make(y)])
         chosen = np.where(both > 1, both, make(np.zeros(len(x) + len(y), "i1")))
+        if not cast_is_defined(np.asarray(chosen), dtype):
+            return np.asarray(chosen)
         return np.asarray(np.flip(chosen).astype(dtype)[part] + make(x)[:1][0])
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
