@@ -72,7 +72,7 @@ def test_reductions_and_shapes() -> None:
 
 
 def cast_is_defined(x: Any, dtype: str) -> bool:
-    """What a number outside of an integer's range becomes depends on the processor and, in NumPy, on the loop it takes."""
+    """What numbers outside of an integer's range become depends on the processor and on the loop NumPy takes."""
     if x.dtype.kind not in "fc" or np.dtype(dtype).kind not in "iu":
         return True
     limits = np.iinfo(dtype)

@@ -158,7 +158,7 @@ class LazyArray(np.ndarray[Any, Any]):
         """Fills the range and keeps it in memory until ``unpin`` or the end of this process.
 
         Raises: NoMemory: the budget has no room for it, or, where the file is mapped in place, this process may keep
-        less than that in memory (``ulimit -l``, which the kernel makes 8 MB for ordinary users). Nothing is pinned then."""
+        less than that in memory (``ulimit -l``, 8 MB for ordinary users unless raised). Nothing is pinned then."""
         memory, start, size = self._range()
         memory.pin(start, size)
 
