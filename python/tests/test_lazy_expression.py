@@ -160,7 +160,10 @@ def test_summaries_are_numpys(data: st.DataObject) -> None:
         assert np.array_equal(np.unique(e), np.unique(x), equal_nan=x.dtype.kind == "f")
         if np.isfinite(wide).all() and np.abs(wide).max() < 1e100:
             assert np.allclose([np.var(e), np.std(e)], [np.var(wide), np.std(wide)], rtol=1e-6, atol=1e-300)
-        assert np.array_equal(e.median(), np.median(wide), equal_nan=True) or np.isclose(e.median(), np.median(wide))
+        middle = np.median(wide)
+        if np.isinf(middle) and np.isfinite(wide).all():  # its mean of the two in the middle overflows, ours doesn't
+            middle = np.quantile(wide, 0.5)
+        assert np.array_equal(e.median(), middle, equal_nan=True) or np.isclose(e.median(), middle)
     values, counts = e.value_counts()
     again, often = np.unique(x, return_counts=True)
     assert np.array_equal(counts, often) and len(values) == len(again)
