@@ -123,3 +123,11 @@ def test_a_spawned_program_gets_the_environment_that_was_given() -> None:
 def test_an_error_ends_with_one_mark(tmp_path: Path) -> None:
     with pytest.raises(onecopy.NotFound, match=r"listening there\?$"):
         onecopy.Channel.connect(str(tmp_path / "socket"))
+
+
+def test_a_dtype_is_not_shared() -> None:
+    """It has a base, as views of memory have, which is the dtype itself."""
+    dtype = np.dtype("f4")
+    onecopy.check_intact(dtype)
+    with pytest.raises(onecopy.WrongType):
+        onecopy.holders(dtype)

@@ -89,7 +89,7 @@ def test_it_is_an_ndarray_like_any_other() -> None:
         assert np.array_equal(result, wanted)
     assert x.mean() == plain.mean() and x.max() == plain.max() and x.argmax() == 19_999 and x.tolist() == plain.tolist()
     assert list(x)[:5] == [0, 1, 4, 9, 16] and 16.0 in x and 17.0 not in x
-    for own in (x.copy(), x[[1, 2]], np.sort(x), x.astype("f4")):
+    for own in (x.copy(), x[[1, 2]], np.sort(x), x.astype("f4"), x.astype(np.dtype("f4"))):
         assert type(own) is np.ndarray
     assert type(x[3:9]) is onecopy.LazyArray and type(x[3]) is np.float64
     assert "LazyArray([" in repr(x) and "..." in str(x)

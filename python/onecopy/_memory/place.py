@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from typing import Any
 
 from .._core import Node, PrivatePages, Region, check_intact
@@ -60,16 +60,24 @@ def handle_of(what: Region | Node) -> str | None:
     return handle
 
 
+def lies_in(memory: Any, kinds: Container[type]) -> Any:
+    """What an array or memoryview lies in, if it is of one of these kinds; else None."""
+    base = memory
+    while type(base) not in kinds:
+        inner = base.obj if type(base) is memoryview else getattr(base, "base", None)
+        if inner is None or inner is base:  # a dtype's base is the dtype itself
+            return None
+        base = inner
+    return base
+
+
+_OWNERS = frozenset({Region, PrivatePages})
+
+
 def owner_of(memory: Any) -> Region | PrivatePages | None:
     """The region or private pages that an array or memoryview lies in."""
-    base = memory
-    while base is not None:
-        kind = type(base)
-        if kind is Region or kind is PrivatePages:
-            owner: Region | PrivatePages = base
-            return owner
-        base = base.obj if kind is memoryview else getattr(base, "base", None)
-    return None
+    owner: Region | PrivatePages | None = lies_in(memory, _OWNERS)
+    return owner
 
 
 def require_intact(memory: Any) -> None:

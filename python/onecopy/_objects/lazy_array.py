@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from .. import _core
 from .._core import LazyMemory
 from .._memory import format as f
-from .._memory.place import pickling_by_value
+from .._memory.place import lies_in, pickling_by_value
 from ..errors import Corrupt, Error, InvalidArgument, WrongType
 from .array import extent
 
@@ -72,14 +72,13 @@ class LazyCounters(NamedTuple):
     spilled: int
 
 
+_MEMORY = frozenset({LazyMemory})
+
+
 def memory_of(array: Any) -> LazyMemory | None:
     """The lazy memory that an array or memoryview lies in."""
-    base = array
-    while base is not None:
-        if type(base) is LazyMemory:
-            return base
-        base = base.obj if type(base) is memoryview else getattr(base, "base", None)
-    return None
+    memory: LazyMemory | None = lies_in(array, _MEMORY)
+    return memory
 
 
 def guarded(arrays: Any, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
