@@ -6,7 +6,7 @@ receiver gets a `Missing` in its place, whose first use raises the reason, and w
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -35,14 +35,14 @@ def lazy_at(handle: str, offset: int, shape: tuple[int, ...], dtype: Any, stride
     """A lazy array, or a part of one, at `offset` of its memory; on another host one of its own by the same recipe.
     `reads`: what its function reads, to be kept."""
     from ._lazy.recipe import MissingLazy, attach_or_make
-    from ._objects import lazy_array as _lazy_array
+    from ._objects.lazy_array import LazyArray, keep
 
     dtype = np.dtype(dtype)
     try:
         memory = attach_or_make(handle, recipe)
         check_within(memory.size, offset, shape, dtype, strides)
-        array = _lazy_array.view_of(memory, offset, shape, dtype, strides)
-        _lazy_array.keep(array, list(reads))
+        array = cast(LazyArray, view_of(memory, offset, shape, dtype, strides, kind=LazyArray))
+        keep(array, list(reads))
         return array
     except Error as reason:
         return MissingLazy(reason, handle, tuple(shape), dtype, offset, strides, reads, recipe)

@@ -104,6 +104,8 @@ def test_tofile_and_the_buffer_protocol(tmp_path: Path) -> None:
     text = io.BytesIO()
     np.save(text, x)
     assert np.array_equal(np.load(io.BytesIO(text.getvalue())), plain)
+    np.save(tmp_path / "x.npy", x)
+    assert np.array_equal(np.load(tmp_path / "x.npy"), plain)
 
 
 def test_ranges() -> None:

@@ -11,6 +11,7 @@ import itertools
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 def difference(a: Any, b: Any, depth: int = 0) -> str | None:
     """What tells b, which came from a shared object, from a; None if nothing does."""
-    if type(a) is not type(b) and not (type(a) is np.ndarray and type(b) is onecopy.SharedArray):
+    if type(a) is not type(b) and not (type(a) is np.ndarray and type(b) in (onecopy.SharedArray, onecopy.LazyArray)):
         return f"a {type(a).__name__} became a {type(b).__name__}"
     if depth > 5:
         return None
@@ -119,6 +120,7 @@ ARRAYS = {
     "truth": _random.integers(0, 2, 12).astype(bool),
     "complex": _random.normal(size=6) + 1j * _random.normal(size=6),
     "times": np.array(["2024-01-03", "2020-01-01", "NaT"], "M8[ns]"),
+    "spans": np.array([5, "NaT", -2, 0], "m8[s]"),
     "text": np.array(["b", "a", "ü", ""]),
     "none": np.zeros(0),
     "not numbers": np.array([1.0, np.nan, np.inf, -0.0, 3.0]),
@@ -141,12 +143,12 @@ NOT_THESE = set(
 FEW = ("floats", "square", "integers", "not numbers", "bytes")
 
 
-def arrays(kinds: Iterable[str]) -> dict[str, tuple[Any, Any]]:
+def arrays(kinds: Iterable[str], make: Callable[[Any], Any] = onecopy.share) -> dict[str, tuple[Any, Any]]:
     out = {}
     for kind in kinds:
         plain = ARRAYS[kind].copy(order="K")
         plain.flags.writeable = False
-        out[kind] = plain, onecopy.share(plain)
+        out[kind] = plain, make(plain)
     return out
 
 
@@ -162,8 +164,9 @@ SHAPES: dict[str, Callable[[Any], tuple[Any, ...]]] = {
 }  # fmt: skip
 
 
-def compare_functions(compare: Comparison, module: str, kinds: Iterable[str]) -> None:
-    both = arrays(kinds)
+def compare_functions(compare: Comparison, module: str, kinds: Iterable[str],
+                      make: Callable[[Any], Any] = onecopy.share) -> None:  # fmt: skip
+    both = arrays(kinds, make)
     for name, call in functions(importlib.import_module(module)):
         for kind, (plain, shared) in both.items():
             for shape, pick in SHAPES.items():
@@ -176,6 +179,16 @@ def compare_functions(compare: Comparison, module: str, kinds: Iterable[str]) ->
 def test_functions_of_numpy(compare: Comparison, module: str) -> None:
     compare_functions(compare, module, ARRAYS)
     assert compare.compared > 50
+
+
+def test_functions_of_numpy_with_lazy_arrays(compare: Comparison, tmp_path: Path) -> None:
+    def lazily(plain: Any) -> Any:
+        file = tmp_path / f"{plain.size} {plain.dtype.name}"
+        plain.tofile(file)
+        return onecopy.lazy_binary(file, plain.dtype, plain.shape, in_place=False)
+
+    compare_functions(compare, "numpy", ("times", "spans", "not numbers", "square", "integers", "truth"), lazily)
+    assert compare.compared > 500
 
 
 @pytest.mark.parametrize("module", ["scipy.linalg", "scipy.ndimage", "scipy.stats", "scipy.fft"])
@@ -199,10 +212,12 @@ def test_methods_of_arrays(compare: Comparison) -> None:
     assert compare.compared > 300
 
 
-def test_times_without_missing_ones() -> None:
+def test_times_without_missing_ones(tmp_path: Path) -> None:
     """NumPy's nanmin and nanmax take another way for subclasses of ndarray, which does not leave out NaT."""
-    times = onecopy.share(ARRAYS["times"])
-    assert np.nanmax(times) == np.datetime64("2024-01-03") and np.nanmin(times) == np.datetime64("2020-01-01")
+    ARRAYS["times"].tofile(tmp_path / "times")
+    for times in (onecopy.share(ARRAYS["times"]), onecopy.lazy_binary(tmp_path / "times", "M8[ns]"),
+                  onecopy.lazy_binary(tmp_path / "times", "M8[ns]", in_place=False)):  # fmt: skip
+        assert np.nanmax(times) == np.datetime64("2024-01-03") and np.nanmin(times) == np.datetime64("2020-01-01")
 
 
 def test_results_are_shared_where_they_are_views() -> None:

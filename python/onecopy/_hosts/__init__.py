@@ -1,1 +1,1 @@
-"""One copy on each of several hosts: what Dask and MPI need for it."""
+"""One copy on each of several hosts: what Dask, Ray and MPI need for it."""

@@ -17,6 +17,7 @@ from .._memory.place import describe_memory, handle_of, owner_of, pickling_by_va
 from ..copies import note_copy
 from ..errors import Corrupt, Error, InvalidArgument
 from .dtypes import dtype_of, record_fields, type_number
+from .numpy_functions import Seen, as_given, as_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,11 +45,9 @@ class SharedArray(np.ndarray[Any, Any]):
         return array[()] if return_scalar else array
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """NumPy's functions see ordinary arrays: for subclasses some take another way, which may be wrong (the
-        nanmax of times with a NaT is a NaT) or slower."""
-        seen: dict[int, tuple[Any, SharedArray]] = {}
-        result = super().__array_function__(func, types, _as_plain(args, seen), _as_plain(kwargs, seen))
-        return _as_shared(result, seen)
+        seen: Seen = {}
+        args, kwargs = as_plain(args, _HOLD_SHARED, seen), as_plain(kwargs, _HOLD_SHARED, seen)
+        return as_given(super().__array_function__(func, types, args, kwargs), seen, _as_shared)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         by_value = pickling_by_value()
@@ -100,35 +99,14 @@ def unshared_result(result: Any) -> Any:
     return result
 
 
-def _as_plain(value: Any, seen: dict[int, tuple[Any, SharedArray]]) -> Any:
-    """The same arguments, with plain views of shared arrays; `seen` tells by the view's id what it stands for."""
-    kind = type(value)
-    if kind is SharedArray:
-        view = value.view(_plain)
-        seen[id(view)] = view, value
-        return view
-    if kind is dict:
-        return {key: _as_plain(item, seen) for key, item in value.items()}
-    # A long list of numbers is looked at quickly, and left as it is.
-    if kind in (tuple, list) and not _MAY_HOLD_SHARED.isdisjoint(map(type, value)):
-        return kind([_as_plain(item, seen) for item in value])
-    return value
-
-
-def _as_shared(result: Any, seen: dict[int, tuple[Any, SharedArray]]) -> Any:
-    """The other way round: the arguments themselves, and views of shared memory as SharedArrays."""
-    kind = type(result)
-    if kind is _plain:
-        known = seen.get(id(result))
-        if known is not None:
-            return known[1]
-        return result if owner_of(result) is None else result.view(SharedArray)
-    if kind in (tuple, list) and _plain in map(type, result):
-        return kind([_as_shared(item, seen) for item in result])
+def _as_shared(result: Any) -> Any:
+    """A result of a function that saw ordinary arrays: views of shared memory as SharedArrays."""
+    if type(result) is _plain and owner_of(result) is not None:
+        return result.view(SharedArray)
     return unshared_result(result)
 
 
-_MAY_HOLD_SHARED = frozenset({SharedArray, list, tuple, dict})
+_HOLD_SHARED = frozenset({SharedArray, list, tuple, dict})
 
 
 def _with_plain_result(name: str) -> Callable[..., Any]:
@@ -182,16 +160,16 @@ def extent(array: NDArray[Any]) -> tuple[int, int]:
 # ---------------------------------------------------------------------------------------------------- reading
 
 
-def view_of(region: Any, offset: int, shape: Any, dtype: Any, strides: Any = None,
-            order: Any = "C") -> NDArray[Any]:
-    """A view of the region, of a place that the core gave or check_within has seen. Raises Corrupt."""
+def view_of(memory: Any, offset: int, shape: Any, dtype: Any, strides: Any = None, order: Any = "C",
+            kind: type[NDArray[Any]] = SharedArray) -> NDArray[Any]:  # fmt: skip
+    """A view of the memory, of a place that the core gave or check_within has seen. Raises Corrupt."""
     try:
         if offset < 0:  # NumPy doesn't look
             raise ValueError("it begins before the memory")
         dtype = np.dtype(dtype)
         if dtype.hasobject:
             raise ValueError("a dtype with Python objects can't be shared")
-        return np.ndarray.__new__(SharedArray, shape, dtype, region, offset, strides, order)
+        return np.ndarray.__new__(kind, shape, dtype, memory, offset, strides, order)
     except (TypeError, ValueError) as reason:
         raise Corrupt("view an array of a shared object", str(reason)) from None
 

@@ -9,7 +9,7 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from .. import _core
 from .._core import LazyMemory
 from .._memory import format as f
 from .._memory.place import lies_in, pickling_by_value
-from ..errors import Corrupt, Error, InvalidArgument, WrongType
-from .array import extent
+from ..errors import Error, InvalidArgument, WrongType
+from .array import extent, view_of
+from .numpy_functions import Seen, as_given, as_plain
 
 _plain = np.ndarray
 
@@ -215,7 +216,12 @@ class LazyArray(np.ndarray[Any, Any]):
         return tuple(out if out is not None else one for out, one in zip(outs, result, strict=True))
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return unlazy(guarded(_arrays_in(args, kwargs), super().__array_function__, func, types, args, kwargs))
+        seen: Seen = {}
+        plain = as_plain(args, _HOLD_LAZY, seen), as_plain(kwargs, _HOLD_LAZY, seen)
+        if func is np.save:  # writes to files by the method tofile, which has to be ours
+            plain = args, kwargs
+        given = [array for _, array in seen.values()]
+        return as_given(guarded(given, super().__array_function__, func, types, *plain), seen, _as_lazy_result)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         memory = memory_of(self)
@@ -275,22 +281,19 @@ def _bare(item: Any) -> Any:
     return item.view(_plain) if type(item) is LazyArray else item
 
 
-def _arrays_in(args: Any, kwargs: Any) -> list[Any]:
-    """The lazy arrays among arguments, also in the lists and tuples that concatenate and its kin take."""
-    found: list[Any] = []
-    for item in (*args, *kwargs.values()):
-        if isinstance(item, (list, tuple)):
-            found.extend(one for one in item if isinstance(one, LazyArray))
-        elif isinstance(item, LazyArray):
-            found.append(item)
-    return found
-
-
 def unlazy(result: Any) -> Any:
     """A result in memory of its own should not call itself lazy."""
     if type(result) is LazyArray and memory_of(result) is None:
         return result.view(_plain)
     return result
+
+
+def _as_lazy_result(result: Any) -> Any:
+    """A result of a function that saw ordinary arrays: views of lazy memory as LazyArrays."""
+    return as_lazy(unlazy(result))
+
+
+_HOLD_LAZY = frozenset({LazyArray, list, tuple, dict})
 
 
 def _watched(name: str) -> Callable[..., Any]:
@@ -340,7 +343,8 @@ def note_text(dtype: np.dtype[Any], shape: tuple[int, ...], **more: Any) -> byte
 
 def array_over(memory: LazyMemory) -> LazyArray:
     """The whole lazy object as an array, of the dtype and shape that its maker gave it."""
-    return view_of(memory, 0, *form_of(memory)[:2])
+    shape, dtype, _ = form_of(memory)
+    return cast(LazyArray, view_of(memory, 0, shape, dtype, kind=LazyArray))
 
 
 def form_of(memory: LazyMemory) -> tuple[tuple[int, ...], np.dtype[Any], dict[str, Any]]:
@@ -356,20 +360,6 @@ def form_of(memory: LazyMemory) -> tuple[tuple[int, ...], np.dtype[Any], dict[st
     if plain is None:
         raise WrongType("attach a lazy object", "its elements have no NumPy dtype", "Update onecopy")
     return (memory.count,), plain, {}
-
-
-def view_of(memory: LazyMemory, offset: int, shape: Any, dtype: Any, strides: Any = None) -> LazyArray:
-    """A view of lazy memory. Raises Corrupt when it would reach outside."""
-    try:
-        if offset < 0:  # NumPy doesn't look
-            raise ValueError("it begins before the memory")
-        dtype = np.dtype(dtype)
-        if dtype.hasobject:
-            raise ValueError("a dtype with Python objects can't be lazy")
-        buffer: Any = memory
-        return np.ndarray.__new__(LazyArray, shape, dtype, buffer, offset, strides)
-    except (TypeError, ValueError) as reason:
-        raise Corrupt("view a lazy array", str(reason)) from None
 
 
 def as_lazy(array: NDArray[Any]) -> NDArray[Any]:
