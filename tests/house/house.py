@@ -6,9 +6,11 @@ Run as a program it checks the project, then plants one violation of each rule i
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = {".cpp", ".hpp", ".h", ".c", ".R", ".py", ".sh", ".cmake", ".mk"}
@@ -135,6 +137,19 @@ PYTHON_FLOORS: dict[str, set[str]] = {
 }
 
 
+def imported_at_once(node: ast.AST, package: tuple[str, ...]) -> Iterator[tuple[int, str]]:
+    """(line, full name) of what a file of the package imports before any of its functions is called."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from ((child.lineno, alias.name) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            base = package[: len(package) + 1 - child.level] if child.level else ()
+            whole = ".".join((*base, *([child.module] if child.module else [])))
+            yield from ((child.lineno, f"{whole}.{alias.name}") for alias in child.names)
+        elif not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield from imported_at_once(child, package)
+
+
 def check_python_floors(root: Path) -> list[str]:
     """python/onecopy/<folder> imports only the folders below it."""
     problems = []
@@ -142,11 +157,11 @@ def check_python_floors(root: Path) -> list[str]:
         if name.parts[:2] != ("python", "onecopy") or len(name.parts) != 4 or name.suffix != ".py":
             continue
         folder = name.parts[2]
-        allowed = PYTHON_FLOORS.get(folder, set()) | {"", "errors", "copies", "_core"}
-        for number, line in enumerate(text(root / name).splitlines(), 1):
-            above = re.match(r"from \.\.(\w*)", line)
-            if above and (above[1] not in allowed or folder not in PYTHON_FLOORS):
-                problems.append(f"{name}:{number}: {folder} may not import {above[1]}")
+        allowed = PYTHON_FLOORS.get(folder, set()) | {folder, "errors", "copies", "_core"}
+        for line, what in imported_at_once(ast.parse(text(root / name)), name.parts[1:3]):
+            parts = what.split(".")
+            if parts[0] == "onecopy" and (len(parts) == 1 or parts[1] not in allowed or folder not in PYTHON_FLOORS):
+                problems.append(f"{name}:{line}: {folder} may not import {what}")
     return problems
 
 
