@@ -45,9 +45,11 @@ struct bus_guard_registry {
   // With the lock held.
   static bus_guard::slot* take() {
     static block* last = nullptr;
+    static std::size_t slots_made = 0;
     if (unused.empty()) {
+      unused.reserve(slots_made + slots_in_block);  // giving back must not need memory
       block* fresh = last == nullptr ? &first : new block;
-      unused.reserve((unused.capacity() + slots_in_block) * 2);  // giving back must not need memory
+      slots_made += slots_in_block;
       for (auto& s : fresh->slots) unused.push_back(&s);
       if (last != nullptr) last->next.store(fresh, std::memory_order_release);
       last = fresh;

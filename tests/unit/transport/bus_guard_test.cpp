@@ -71,6 +71,13 @@ TEST(BusGuard, SlotsAreUsedAgain) {
   }
 }
 
+TEST(BusGuard, ThereMayBeAsManyAsAProcessMayHaveMappings) {
+  std::vector<bus_guard> guards;
+  for (std::uintptr_t i = 0; i < 65'530; ++i)  // of addresses that nobody touches
+    guards.push_back(unwrap(bus_guard::protect(reinterpret_cast<void*>((i + 1) * page), page)));
+  EXPECT_FALSE(guards.back().was_hit());
+}
+
 TEST(BusGuard, ManyThreadsMayHitOneFile) {
   mapped m(64);
   auto guard = unwrap(m.guard());
