@@ -15,6 +15,7 @@
 namespace {
 
 using namespace onecopy;
+using test::refused;
 constexpr std::uint64_t MiB = 1u << 20;
 using whole = std::int64_t;
 
@@ -248,16 +249,6 @@ TEST_F(LazyExpression, SlicesReversedAndConcatenated) {
   EXPECT_EQ(sum(slice(x, 7, 3)), 0.0);
 }
 
-template <class Body>
-error_kind refused(Body&& body) {
-  try {
-    body();
-  } catch (const error& e) {
-    return e.kind();
-  }
-  return error_kind::system;
-}
-
 TEST_F(LazyExpression, BadUseIsRefused) {
   const auto bad = error_kind::invalid_argument;
   auto x = test::numbers(100), y = test::numbers(99);
@@ -365,6 +356,24 @@ TEST_F(LazyExpression, ItHoldsWhatItIsMadeOf) {
   auto again = attach_lazy<double>(travelling);
   EXPECT_EQ(again[10'000], 202.0) << "the lease keeps all of it";
   again = {};
+}
+
+TEST_F(LazyExpression, WhatIsUsedManyTimesIsHeldOnce) {
+  const auto held = [] {
+    std::ifstream maps("/proc/self/maps");
+    std::size_t count = 0;
+    for (std::string line; std::getline(maps, line);) count += line.find("/lazy/") != std::string::npos;
+    return count;
+  };
+  lazy_array<double> before = test::numbers(1000) + 1, last = test::numbers(1000) + 2;
+  const auto at_first = held();
+  for (int i = 0; i < 16; ++i) {
+    lazy_array<double> next = last + before;  // the ways to the first ones are as many as Fibonacci's rabbits
+    before = std::move(last);
+    last = std::move(next);
+  }
+  EXPECT_LT(held(), at_first + 100);
+  EXPECT_EQ(last[1], 6765.0);
 }
 
 TEST_F(LazyExpression, DeeplyNestedObjectsDoNotWaitForEachOther) {

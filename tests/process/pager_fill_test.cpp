@@ -14,6 +14,7 @@
 namespace {
 
 using namespace onecopy;
+using test::refused;
 constexpr std::uint64_t MiB = 1u << 20;
 using whole = std::int64_t;
 
@@ -62,16 +63,6 @@ TEST(LazyFill, AllTypesOfSequences) {
 
   auto x = lazy<double>(3'000'001, lazy_source::sequence(0.0, 0.1));
   EXPECT_EQ(x[3'000'000], 3'000'000 * 0.1);
-}
-
-template <class Body>
-error_kind refused(Body&& body) {
-  try {
-    body();
-  } catch (const error& e) {
-    return e.kind();
-  }
-  return error_kind::system;
 }
 
 TEST(LazyFill, BadArgumentsAreRefusedAndLeaveNothing) {

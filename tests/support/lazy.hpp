@@ -72,6 +72,17 @@ inline int outcome_of(pid_t child, double seconds = 60) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+// The kind of the error that `body` ends with; system, which none of ours should be, if it ends without.
+template <class Body>
+onecopy::error_kind refused(Body&& body) {
+  try {
+    body();
+  } catch (const onecopy::error& e) {
+    return e.kind();
+  }
+  return onecopy::error_kind::system;
+}
+
 inline onecopy::lazy_array<double> numbers(std::uint64_t count, onecopy::lazy_options options = {}) {
   return onecopy::lazy<double>(count, onecopy::lazy_source::sequence(0.0, 1.0), options);
 }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <iterator>
 
 #include "base/arithmetic.hpp"
 #include "onecopy/store.hpp"
@@ -221,24 +220,36 @@ std::uint64_t object_file::bytes_of(std::uint64_t i) const noexcept {
   return std::min(header().chunk_bytes, mapped_bytes() - start);
 }
 
+namespace {
+
+std::string ids_of_leaves(const object_file& of) {
+  const auto source = of.has_leaves() ? of.source() : result<lazy_source>(lazy_source{});
+  if (!source) return "";
+  const auto ids = source->fields.find("leaves");
+  return ids == source->fields.end() ? "" : ids->second;
+}
+
+}  // namespace
+
 std::vector<object_file> hold_leaves(const object_file& of, const std::string& directory) {
   std::vector<object_file> held;
-  if (!of.has_leaves()) return held;
-  const auto source = of.source();
-  if (!source) return held;
-  const auto ids = source->fields.find("leaves");
-  if (ids == source->fields.end()) return held;
-  for (std::size_t at = 0; at + 32 <= ids->second.size(); at += 32) {
-    auto file = os::open_file(directory + "/" + ids->second.substr(at, 32), O_RDONLY | O_NOFOLLOW);
-    if (!file || !os::lock_shared(file->get(), 5, "a lazy object")) continue;
-    auto info = os::status_of(file->get(), "a lazy object");
-    if (!info || info->st_nlink == 0) continue;
-    auto leaf = object_file::open(file->get(), false);
-    if (!leaf) continue;
-    auto deeper = hold_leaves(*leaf, directory);
-    held.push_back(*std::move(leaf));
-    std::move(deeper.begin(), deeper.end(), std::back_inserter(held));
-  }
+  // Each once: the ways to one that many of the others are made of are too many to walk.
+  std::vector<std::string> seen;
+  const auto hold_all = [&](const std::string& ids) {
+    for (std::size_t at = 0; at + 32 <= ids.size(); at += 32) {
+      const std::string id = ids.substr(at, 32);
+      if (std::find(seen.begin(), seen.end(), id) != seen.end()) continue;
+      seen.push_back(id);
+      auto file = os::open_file(directory + "/" + id, O_RDONLY | O_NOFOLLOW);
+      if (!file || !os::lock_shared(file->get(), 5, "a lazy object")) continue;
+      auto info = os::status_of(file->get(), "a lazy object");
+      if (!info || info->st_nlink == 0) continue;
+      auto leaf = object_file::open(file->get(), false);
+      if (leaf) held.push_back(*std::move(leaf));
+    }
+  };
+  hold_all(ids_of_leaves(of));
+  for (std::size_t i = 0; i < held.size(); ++i) hold_all(ids_of_leaves(held[i]));
   return held;
 }
 
