@@ -42,12 +42,14 @@ lazy_array<T> mapped(std::uint64_t count, const lazy_source& source, lazy_option
   return lazy<T>(count, source, options);
 }
 
-std::uint64_t resident_anonymous_kib() {
+// A line of /proc/self/status.
+std::uint64_t kib_of(const std::string& what) {
   std::ifstream status("/proc/self/status");
   for (std::string line; std::getline(status, line);)
-    if (line.rfind("RssAnon:", 0) == 0) return std::stoull(line.substr(8));
+    if (line.rfind(what + ":", 0) == 0) return std::stoull(line.substr(what.size() + 1));
   return 0;
 }
+std::uint64_t resident_anonymous_kib() { return kib_of("RssAnon"); }
 
 TEST_F(LazyInPlace, AFileAsMemoryNeedsItIsMappedAndAsksNoPager) {
   const auto path = write("numbers", counting(100'000), 24);
@@ -191,6 +193,86 @@ TEST_F(LazyInPlace, AReaderOfALargeFileThatWasCutEndsSoonAndInBoundedMemory) {
   EXPECT_TRUE(x.vector().take_error());
 }
 
+TEST_F(LazyInPlace, UntilItCanBeMappedAgainItHasFailed) {
+  const auto path = write("numbers", counting(50'000));
+  const int outcome = test::outcome_of(test::in_child([&] {
+    auto x = mapped<double>(50'000, lazy_source::binary_file(path));
+    if (truncate(path.c_str(), 4096) != 0 || !std::isnan(x[20'000])) return 1;
+    write("numbers", counting(50'000));
+    constexpr std::size_t pages = 70'000;  // every second one of another protection: one mapping each
+    auto* area = static_cast<char*>(mmap(nullptr, pages * 4096 * 2, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    std::size_t i = 0;
+    while (i < pages && mprotect(area + i * 8192, 4096, PROT_NONE) == 0) ++i;
+    if (i == pages) return 2;  // this machine allows more: the test would prove nothing
+    for (int k = 0; k < 3; ++k)  // the last ones, which mprotect leaves
+      (void)mmap(nullptr, 4096, k % 2 == 0 ? PROT_NONE : PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (!x.vector().take_error()) return 3;
+    if (!std::isnan(x[20'000])) return 4;  // it could be mapped: the test would prove nothing
+    if (!x.vector().failed()) return 5;
+    try {
+      (void)x.at(20'000);
+      return 6;
+    } catch (const error& e) {
+      if (e.kind() != error_kind::no_memory) return 7;
+    }
+    munmap(area, pages * 4096 * 2);
+    if (x.at(20'000) != 20'000.0 || x.vector().failed()) return 8;
+    return test::wrong_numbers(x.data(), x.size()) == 0 ? 0 : 9;
+  }));
+  EXPECT_EQ(outcome, 0);
+}
+
+TEST_F(LazyInPlace, WhatStandsForMissingDataIsNotCopiedToAnotherView) {
+  const auto path = write("numbers", counting(50'000));
+  auto x = mapped<double>(50'000, lazy_source::binary_file(path));
+  reinterpret_cast<double*>(x.vector().data())[3] = -3;
+  ASSERT_EQ(truncate(path.c_str(), 4096), 0);
+  EXPECT_TRUE(std::isnan(x[30'000]));
+  const auto whole = counting(50'000);  // not by write(): cutting a file to nothing takes private pages with it
+  std::fstream(path, std::ios::binary | std::ios::in | std::ios::out)
+      .write(reinterpret_cast<const char*>(whole.data()), static_cast<std::streamsize>(whole.size() * 8));
+  EXPECT_THROW((void)x.vector().another_view_with_writes(), error);
+  const auto view = x.vector().another_view_with_writes();
+  const auto* items = reinterpret_cast<const double*>(view.data());
+  EXPECT_EQ(items[3], -3.0);
+  EXPECT_EQ(test::wrong_numbers(items, x.size(), 1, 4), 0u);
+}
+
+TEST_F(LazyInPlace, ManyNeedNoDescriptors) {
+  const auto path = write("numbers", counting(1000));
+  const int outcome = test::outcome_of(test::in_child([&] {
+    const rlimit few{64, 64};
+    if (setrlimit(RLIMIT_NOFILE, &few) != 0) return 1;
+    std::vector<lazy_array<double>> all;
+    for (int i = 0; i < 200; ++i) all.push_back(mapped<double>(1000, lazy_source::binary_file(path)));
+    return all.back().vector().in_place() && all.back()[999] == 999.0 ? 0 : 2;
+  }));
+  EXPECT_EQ(outcome, 0);
+}
+
+TEST_F(LazyInPlace, WhatTheKernelDoesNotTellIsNotTakenForTrue) {
+  if (geteuid() != 0) GTEST_SKIP() << "files of another user are needed, which only root can make";
+  const auto path = write("numbers", counting(MiB));
+  chmod(folder.path().c_str(), 0755);
+  chmod(path.c_str(), 0644);
+  const int file = open(path.c_str(), O_RDONLY);
+  ASSERT_EQ(fsync(file), 0);
+  ASSERT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+  close(file);
+  const int outcome = test::outcome_of(test::in_child([&] {
+    test::scratch_folder other;
+    chmod(other.path().c_str(), 0777);
+    if (setgid(65534) != 0 || setuid(65534) != 0) return 1;
+    setenv("ONECOPY_DIR", (other / "store").c_str(), 1);
+    auto x = mapped<double>(MiB, lazy_source::binary_file(path));
+    const auto& v = x.vector();
+    if (!v.in_place() || v.resident(v.bytes() / 2, 4096) || v.count().resident_bytes != 0) return 2;
+    const auto seen = pager::list();
+    return seen.size() == 1 && seen[0].counters.resident_bytes == 0 && x[MiB / 2] == MiB / 2.0 ? 0 : 3;
+  }));
+  EXPECT_EQ(outcome, 0);
+}
+
 TEST_F(LazyInPlace, FailuresAreTold) {
   static std::atomic<int> told{0};
   pager::on_error([](const lazy_vector& which) { told += which.in_place() ? 1 : 100; });
@@ -314,6 +396,29 @@ TEST_F(LazyInPlace, PinPrefetchReleaseAndRanges) {
     } catch (const error& e) {
       return e.kind() == error_kind::no_memory ? 0 : 2;
     }
+  }));
+  EXPECT_EQ(outcome, 0);
+}
+
+TEST_F(LazyInPlace, WhatIsPinnedStaysWhateverBecomesOfOtherPins) {
+  auto x = mapped<double>(MiB, lazy_source::binary_file(write("numbers", counting(MiB))));
+  const int outcome = test::outcome_of(test::in_child([&] {
+    const auto& v = x.vector();
+    const rlimit little{65'536, 65'536};
+    if (setrlimit(RLIMIT_MEMLOCK, &little) != 0) return 1;
+    if (geteuid() == 0 && setuid(65534) != 0) return 1;
+    v.pin(1000, 1000);
+    v.pin(2000, 1000);  // the same page
+    v.unpin(1000, 1000);
+    if (kib_of("VmLck") != 4) return 2;
+    try {
+      v.pin(0, v.bytes());
+      return 3;
+    } catch (const error&) {
+    }
+    if (kib_of("VmLck") != 4) return 4;
+    v.unpin(2000, 1000);
+    return kib_of("VmLck") == 0 ? 0 : 5;
   }));
   EXPECT_EQ(outcome, 0);
 }

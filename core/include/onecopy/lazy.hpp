@@ -110,7 +110,8 @@ class lazy_vector {
   // (RLIMIT_MEMLOCK) holds for it.
   void pin(std::uint64_t offset, std::uint64_t size) const;
   void unpin(std::uint64_t offset, std::uint64_t size) const;
-  // True if these bytes are in memory now.
+  // True if these bytes are in memory now. In place, false also where the kernel doesn't tell this user, because the
+  // file is somebody else's and not his to write to; count().resident_bytes is 0 then.
   bool resident(std::uint64_t offset, std::uint64_t size) const noexcept;
 
   // True if take_error() would tell of one. Costs no more than a look at a number. For who has just read: what he read
@@ -124,7 +125,7 @@ class lazy_vector {
   // The same object, mapped once more: private writes to one are not seen by the other.
   lazy_vector another_view() const;
   // The same, and what was written privately to this view is copied to that one: pages that were written to, no others.
-  // Throws what ensure() throws; then there is no view.
+  // Throws what ensure() throws, and the error of a touch of this view that nobody has taken yet; then there is no view.
   lazy_vector another_view_with_writes() const;
   // True if this view has private copies of pages, because it was written to or because a touch could not be filled.
   // True also where the kernel doesn't tell. False for writable vectors: everybody sees what is written to them.

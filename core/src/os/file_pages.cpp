@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -60,6 +61,19 @@ void look(const void* address, std::size_t size, F&& each) {
 
 }  // namespace
 
+bool tells_what_is_in_memory(int descriptor) noexcept {
+  struct stat info {};
+  if (fstat(descriptor, &info) != 0) return false;
+  // Far behind its end, where nothing can be in memory.
+  const std::uint64_t behind = round_up(static_cast<std::uint64_t>(info.st_size), page_size) + (1ull << 32);
+  void* nothing = mmap(nullptr, page_size, PROT_READ, MAP_PRIVATE, descriptor, static_cast<off_t>(behind));
+  if (nothing == MAP_FAILED) return false;
+  unsigned char seen = 1;
+  const bool told = mincore(nothing, page_size, &seen) == 0;
+  munmap(nothing, page_size);
+  return told && (seen & 1) == 0;
+}
+
 std::uint64_t bytes_in_memory(const void* address, std::size_t size) {
   std::uint64_t pages = 0;
   look(address, size, [&](std::span<const unsigned char> seen) {
@@ -79,7 +93,7 @@ bool all_in_memory(const void* address, std::size_t size) {
 
 std::uint64_t bytes_in_memory(const std::string& path, std::uint64_t offset, std::uint64_t size) {
   auto file = open_file(path, O_RDONLY | O_NONBLOCK);
-  if (!file || size == 0) return 0;
+  if (!file || size == 0 || !tells_what_is_in_memory(file->get())) return 0;
   const std::uint64_t begin = round_down(offset, page_size);
   auto mapped = mapping::map(file->get(), begin, offset + size - begin, map_mode::read_only);
   return mapped ? std::min(size, bytes_in_memory(mapped->data(), mapped->size())) : 0;

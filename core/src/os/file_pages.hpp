@@ -20,10 +20,13 @@ bool answers_soon(int descriptor) noexcept;
 status read_in(void* address, std::size_t size);
 // Begins reading, and returns.
 void read_ahead(void* address, std::size_t size) noexcept;
-// Bytes of the range that are in memory now, for whatever process. 0 where the kernel doesn't tell this user.
+// What is in memory of a file the kernel tells to those only who own it or may write to it. To all others it says of
+// every page that it is there: then this answers false, and the next two mean nothing.
+bool tells_what_is_in_memory(int descriptor) noexcept;
+// Bytes of the range that are in memory now, for whatever process.
 std::uint64_t bytes_in_memory(const void* address, std::size_t size);
 bool all_in_memory(const void* address, std::size_t size);
-// The same of a file of which no mapping is at hand; 0 if it can't be opened.
+// The same of a file of which no mapping is at hand; 0 if it can't be opened, or the kernel doesn't tell.
 std::uint64_t bytes_in_memory(const std::string& path, std::uint64_t offset, std::uint64_t size);
 // Asks the kernel to give the memory back; it keeps what others have mapped. Private copies stay.
 void give_back(void* address, std::size_t size) noexcept;

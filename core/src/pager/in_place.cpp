@@ -56,6 +56,18 @@ class busy_guard {
 
 std::atomic<os::bell*> bell_for_failures{nullptr};
 
+// An empty file, one for the process: mapped where filler was taken away again, so that touches fail anew.
+std::atomic<int> nothing{-1};
+
+status make_nothing() {
+  if (nothing.load() >= 0) return done();
+  auto made = os::make_memfd("onecopy-nothing");
+  if (!made) return made.reason();
+  int none = -1;
+  if (nothing.compare_exchange_strong(none, made->get())) (void)made->release();
+  return done();
+}
+
 }  // namespace
 
 void in_place_file::ring_when_failed(os::bell* which) noexcept { bell_for_failures.store(which); }
@@ -96,9 +108,8 @@ result<std::unique_ptr<in_place_file>> in_place_file::map(const file_place& wher
                    "Put the file back"};
   made->device_ = info->st_dev;
   made->inode_ = info->st_ino;
-  auto nothing = os::make_memfd("onecopy-nothing");
-  if (!nothing) return nothing.reason();
-  made->nothing_ = *std::move(nothing);
+  made->tells_ = os::tells_what_is_in_memory(file->get());
+  if (auto ok = make_nothing(); !ok) return ok.reason();
   const std::uint64_t size = round_up(made->skip_ + bytes, page_size);
   made->seen_ = bits(size / page_size / piece_pages + 1);
   made->damaged_ = bits(size / page_size);
@@ -127,6 +138,9 @@ status in_place_file::ensure(std::uint64_t offset, std::uint64_t size) {
   const range all = pages_of(offset, size);
   if (failed() || left_damaged_) {
     restore();  // who asks for the error here gets it from the reading
+    if (failed())
+      return failure{error_kind::no_memory, "read " + where_.path, "this process may make no more mappings",
+                     "Let go of other objects and files, and try again"};
     for (std::uint64_t i = all.begin / piece_pages; i <= (all.begin + all.size - 1) / piece_pages; ++i)
       set_bit(seen_, i, false);
   }
@@ -178,21 +192,42 @@ void in_place_file::release(std::uint64_t offset, std::uint64_t size) noexcept {
 status in_place_file::pin(std::uint64_t offset, std::uint64_t size) {
   if (auto ok = ensure(offset, size); !ok) return ok;
   const range all = pages_of(offset, size);
-  return os::lock_in_memory(at(all.begin), all.size * page_size);
+  if (auto ok = os::lock_in_memory(at(all.begin), all.size * page_size); !ok) {
+    (void)lock_pins(all);
+    return ok;
+  }
+  pins_.emplace_back(offset, size);
+  return done();
 }
 
-void in_place_file::unpin(std::uint64_t offset, std::uint64_t size) noexcept {
+status in_place_file::unpin(std::uint64_t offset, std::uint64_t size) {
+  const auto found = std::find(pins_.begin(), pins_.end(), std::pair(offset, size));
+  if (found == pins_.end())
+    return failure{error_kind::invalid_argument, "unpin a part of a lazy object", "this part was not pinned",
+                   "Unpin the same ranges that were pinned"};
+  pins_.erase(found);
   const range all = pages_of(offset, size);
   os::unlock_in_memory(at(all.begin), all.size * page_size);
+  return lock_pins(all);
+}
+
+// The kernel doesn't count locks: what was unlocked is locked again where other pins have a page of it.
+status in_place_file::lock_pins(range again) {
+  for (const auto& [offset, size] : pins_) {
+    const range all = pages_of(offset, size);
+    if (all.begin >= again.begin + again.size || again.begin >= all.begin + all.size) continue;
+    if (auto ok = os::lock_in_memory(at(all.begin), all.size * page_size); !ok) return ok;
+  }
+  return done();
 }
 
 bool in_place_file::resident(std::uint64_t offset, std::uint64_t size) const {
   const range all = pages_of(offset, size);
-  return size == 0 || os::all_in_memory(at(all.begin), all.size * page_size);
+  return size == 0 || (tells_ && os::all_in_memory(at(all.begin), all.size * page_size));
 }
 
 std::uint64_t in_place_file::resident_bytes() const {
-  return bytes_ == 0 ? 0 : std::min(bytes_, os::bytes_in_memory(pages_.data(), pages_.size()));
+  return bytes_ == 0 || !tells_ ? 0 : std::min(bytes_, os::bytes_in_memory(pages_.data(), pages_.size()));
 }
 
 // In a signal handler: no memory is taken from the heap, and no lock that anybody could hold outside of here for long.
@@ -209,7 +244,7 @@ bool in_place_file::rescue(std::uintptr_t address) noexcept {
   const std::uint64_t count = std::max<std::uint64_t>(1, os::pages_missing(base + page * page_size, end - page));
   range& oldest = filler_[next_filler_];
   if (oldest.size > 0 &&
-      !os::put_file(base + oldest.begin * page_size, oldest.size * page_size, nothing_.get(), oldest.begin * page_size))
+      !os::put_file(base + oldest.begin * page_size, oldest.size * page_size, nothing.load(), oldest.begin * page_size))
     return false;
   oldest = {};
   if (!os::put_filler(base + page * page_size, count * page_size, std::byte{0xff})) return false;
@@ -262,6 +297,7 @@ void in_place_file::restore() {
   busy_guard hold(busy_);
   const auto base = reinterpret_cast<std::uintptr_t>(pages_.data());
   const std::uint64_t end = pages_.size() / page_size;
+  bool all_shown = true;
   for (std::uint64_t page = 0; page < end;) {
     if (page % 8 == 0 && damaged_[page / 8].load(std::memory_order_relaxed) == 0) {
       page += 8;
@@ -276,7 +312,8 @@ void in_place_file::restore() {
     const std::uintptr_t address = base + page * page_size;
     const std::uint64_t offset = page * page_size;
     const bool shown = usable ? os::put_file(address, some * page_size, file->get(), first_page_offset_ + offset)
-                              : os::put_file(address, some * page_size, nothing_.get(), offset);
+                              : os::put_file(address, some * page_size, nothing.load(), offset);
+    all_shown = all_shown && shown;
     for (std::uint64_t i = page; i < page + some; ++i) {
       if (shown && usable) set_damaged(i, false);
       if (shown) set_bit(seen_, i / piece_pages, false);
@@ -285,7 +322,7 @@ void in_place_file::restore() {
   }
   for (range& one : filler_) one = {};
   left_damaged_ = !usable;
-  failed_.store(false, std::memory_order_release);
+  failed_.store(!all_shown, std::memory_order_release);
   told_.store(false);
 }
 

@@ -10,12 +10,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
 #include "onecopy/lazy.hpp"
 #include "os/bus_guard.hpp"
-#include "os/fd.hpp"
 #include "os/mapping.hpp"
 #include "os/poller.hpp"
 
@@ -45,7 +45,8 @@ class in_place_file final : public os::bus_rescuer {
   void prefetch(std::uint64_t offset, std::uint64_t size) noexcept;
   void release(std::uint64_t offset, std::uint64_t size) noexcept;
   status pin(std::uint64_t offset, std::uint64_t size);
-  void unpin(std::uint64_t offset, std::uint64_t size) noexcept;
+  status unpin(std::uint64_t offset, std::uint64_t size);
+  // False, and 0, where the kernel doesn't tell this user.
   bool resident(std::uint64_t offset, std::uint64_t size) const;
   std::uint64_t resident_bytes() const;
   std::uint64_t failures() const noexcept { return failures_.load(std::memory_order_relaxed); }
@@ -54,7 +55,7 @@ class in_place_file final : public os::bus_rescuer {
   bool failed() const noexcept { return failed_.load(std::memory_order_acquire); }
   // True once for each time that failed() became true.
   bool news() noexcept { return failed() && !told_.exchange(true); }
-  // Why; and what failed is tried again when it is touched next.
+  // Why; and what failed is tried again when it is touched next. If this process may map no more, it has failed still.
   std::optional<failure> take_trouble();
 
   bool rescue(std::uintptr_t address) noexcept override;
@@ -70,6 +71,7 @@ class in_place_file final : public os::bus_rescuer {
   in_place_file(file_place where, std::uint64_t bytes, std::uint64_t item_bytes);
   range pages_of(std::uint64_t offset, std::uint64_t size) const noexcept;
   std::byte* at(std::uint64_t page) const noexcept;
+  status lock_pins(range again);
   failure describe(const failure& otherwise) const;
   void restore();
   bool is_damaged(std::uint64_t page) const noexcept;
@@ -79,7 +81,6 @@ class in_place_file final : public os::bus_rescuer {
   const std::uint64_t bytes_, item_bytes_, skip_, first_page_offset_;
   os::mapping pages_;
   os::bus_guard guard_;
-  os::fd nothing_;                  // an empty file: mapped where filler was taken away again, so that touches fail anew
   // One bit for each piece (64 KiB) that this process has read in once, and for each page that could not be had.
   std::unique_ptr<std::atomic<std::uint8_t>[]> seen_;
   std::unique_ptr<std::atomic<std::uint8_t>[]> damaged_;
@@ -87,6 +88,8 @@ class in_place_file final : public os::bus_rescuer {
   static constexpr std::size_t most_filler = 16;
   range filler_[most_filler];
   std::size_t next_filler_ = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> pins_;  // offset, size
+  bool tells_ = false;
   std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
   std::atomic<bool> failed_{false}, told_{false}, left_damaged_{false};
   std::uint64_t device_ = 0, inode_ = 0;

@@ -229,9 +229,7 @@ void lazy_vector::pin(std::uint64_t offset, std::uint64_t size) const {
   if (size == 0) return;
   if (state_->in_place) {
     std::lock_guard hold(state_->mutex);
-    unwrap(state_->in_place->pin(offset, size));
-    state_->pins.emplace_back(offset, size);
-    return;
+    return (void)unwrap(state_->in_place->pin(offset, size));
   }
   call(*state_, ask::pin, offset, size);
   std::lock_guard hold(state_->mutex);
@@ -240,21 +238,13 @@ void lazy_vector::pin(std::uint64_t offset, std::uint64_t size) const {
 
 void lazy_vector::unpin(std::uint64_t offset, std::uint64_t size) const {
   if (size == 0) return;
-  if (!state_->in_place) call(*state_, ask::unpin, offset, size);
+  if (state_->in_place) {
+    std::lock_guard hold(state_->mutex);
+    return (void)unwrap(state_->in_place->unpin(offset, size));
+  }
+  call(*state_, ask::unpin, offset, size);
   std::lock_guard hold(state_->mutex);
   const auto found = std::find(state_->pins.begin(), state_->pins.end(), std::pair(offset, size));
-  if (state_->in_place) {
-    if (found == state_->pins.end())
-      throw error(error_kind::invalid_argument, "unpin a part of a lazy object", "this part was not pinned",
-                  "Unpin the same ranges that were pinned");
-    state_->in_place->unpin(offset, size);
-    const auto again = std::pair(offset, size);  // what other pins still hold stays locked
-    state_->pins.erase(found);
-    for (const auto& [first, bytes] : std::vector(state_->pins)) {
-      if (first < again.first + again.second && again.first < first + bytes) unwrap(state_->in_place->pin(first, bytes));
-    }
-    return;
-  }
   if (found != state_->pins.end()) state_->pins.erase(found);
 }
 
@@ -323,6 +313,9 @@ lazy_vector lazy_vector::another_view_with_writes() const {
       at += some;
     }
   }
+  // What stands in place of data that can't be had is in private pages, too, and is nobody's data.
+  if (failed())
+    if (auto why = take_error()) throw error(*why);
   return made;
 }
 
