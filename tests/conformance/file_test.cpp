@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -93,6 +94,18 @@ TEST_F(RegionFile, AnotherSaveLeavesOneThatIsUnderWayAlone) {
   EXPECT_EQ(value(store::open_file(path)).as<std::uint64_t>()[0], 2u) << "the last one that ended";
   EXPECT_TRUE(std::filesystem::exists(path + ".new-note"));
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 2) << "no temporary file is left";
+}
+
+TEST_F(RegionFile, SavesToOnePathDoNotTakeEachOthersFilesForLeftovers) {
+  std::vector<std::unique_ptr<test::forked>> writers;
+  for (std::uint64_t seed = 1; seed <= 4; ++seed)
+    writers.push_back(std::make_unique<test::forked>([&, seed] {
+      for (int i = 0; i < 3000; ++i) save(seed);
+      return 0;
+    }));
+  for (auto& writer : writers) EXPECT_EQ(writer->wait(), 0);
+  EXPECT_EQ(pattern_fault(store::open_file(path)), "");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1) << "no temporary file is left";
 }
 
 TEST_F(RegionFile, ItsNameMayBeAsLongAsNamesMayBe) {

@@ -39,6 +39,26 @@ status reserve_memory(int file, std::uint64_t bytes) {
   return os::reserve(file, 0, bytes);
 }
 
+struct named_file {
+  os::fd file;
+  std::string name;
+  status locked;
+};
+
+// Where files can't be without a name. The lock says that the writer lives: what is not locked is collected.
+result<named_file> make_named(int directory, const std::string& start, unsigned mode) {
+  for (;;) {
+    const std::string name = start + random_id().text();
+    auto file = os::open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    if (!file) return file.reason();
+    // Waited for: who takes it for a leftover, because it was not locked yet, has it locked until it is removed.
+    auto locked = os::lock_shared(file->get(), 10, "a new object");
+    auto info = os::status_of(file->get(), name);
+    if (!info) return info.reason();
+    if (info->st_nlink > 0) return named_file{std::move(*file), name, std::move(locked)};
+  }
+}
+
 // In the store: a file without a name that gets one when it is complete, so that a killed writer leaves nothing.
 class store_file final : public region_file {
  public:
@@ -80,18 +100,11 @@ class store_file final : public region_file {
   }
 
   status begin_named() {
-    for (;;) {
-      const std::string name = ".new-" + random_id().text();
-      auto file = os::open_at(store_->fd(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
-      if (!file) return file.reason();
-      if (auto locked = os::lock_shared(file->get(), 10, "a new object"); !locked) return locked;
-      auto info = os::status_of(file->get(), name);
-      if (!info) return info.reason();
-      if (info->st_nlink == 0) continue;  // collected as a leftover before it was locked
-      file_ = std::move(*file);
-      temporary_ = name;
-      return done();
-    }
+    auto made = make_named(store_->fd(), ".new-", 0600);
+    if (!made) return made.reason();
+    file_ = std::move(made->file);
+    temporary_ = made->name;
+    return made->locked;
   }
 
   status give_name() {
@@ -152,7 +165,7 @@ class user_file final : public region_file {
       // A link can't take the place of a file, a renaming can. A writer that is killed between these two leaves a name,
       // as one does where files can't be without: the next save to the path removes it.
       const std::string temporary = beside() + random_id().text();
-      if (auto locked = os::try_lock_shared(file_.get()); !locked) return locked.reason();
+      (void)os::try_lock_shared(file_.get());
       if (auto named = os::link_unnamed(file_.get(), AT_FDCWD, temporary); !named) return named.reason();
       temporary_ = temporary;
     }
@@ -190,20 +203,13 @@ class user_file final : public region_file {
     return unnamed.ok();
   }
 
-  // The lock says that its writer lives. A file system without locks keeps what the killed leave.
+  // A file system without locks keeps what the killed leave.
   status begin_named() {
-    for (;;) {
-      const std::string temporary = beside() + random_id().text();
-      auto file = os::open_file(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0666);
-      if (!file) return in_users_words(file.reason());
-      (void)os::try_lock_shared(file->get());
-      auto info = os::status_of(file->get(), temporary);
-      if (!info) return info.reason();
-      if (info->st_nlink == 0) continue;  // removed as a leftover before it was locked
-      file_ = std::move(*file);
-      temporary_ = temporary;
-      return done();
-    }
+    auto made = make_named(AT_FDCWD, beside(), 0666);
+    if (!made) return in_users_words(made.reason());
+    file_ = std::move(made->file);
+    temporary_ = made->name;
+    return done();
   }
 
   // In the user's words: nobody asked for the file beside it.
