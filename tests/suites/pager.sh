@@ -15,13 +15,13 @@ else
   # That user can't go where the build may lie.
   folder=$(mktemp -d /var/tmp/onecopy-pager-XXXXXX)
   trap 'rm -rf "$folder"' EXIT
-  cp "$build"/tests/process_pager_{fill,in_place,write,runner,survive,traps} "$build/pager/onecopy-pager" \
+  cp "$build"/tests/process_pager_{fill,in_place,write,runner,survive,traps,stopped,expression} "$build/pager/onecopy-pager" \
     tests/support/run_gtest.py "$folder/"
   chmod -R a+rX "$folder"
   echo "---- as an ordinary user"
   output=$(cd "$folder" && env -u ONECOPY_DIR HOME="$folder" TMPDIR=/var/tmp ONECOPY_PAGER="$folder/onecopy-pager" \
     PATH=/usr/bin:/bin setpriv --reuid=65534 --regid=65534 --clear-groups python3 run_gtest.py --seconds 280 -- \
-    ./process_pager_{fill,in_place,write,runner,survive,traps} 2>&1)
+    ./process_pager_{fill,in_place,write,runner,survive,traps,stopped,expression} 2>&1)
   count_gtests "$output"
 fi
 finish
