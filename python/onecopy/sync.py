@@ -19,20 +19,20 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from . import _core
-from ._given import count_given, handle_given, name_given
+from ._given import count_given
 from ._records.fields import Spec
+from ._records.placed import Placed
 from ._records.waiting import BROKEN, DONE, TIMED_OUT, got, in_thread, seconds_of
-from .errors import Timeout, WrongType
+from .errors import Timeout
 
 __all__ = ["Barrier", "Condition", "Counter", "Event", "Lock", "RWLock", "Semaphore"]
 
 T = TypeVar("T")
-P = TypeVar("P", bound="_Placed")
 
 
 def _state(label: str, size: int, alignment: int) -> dict[str, Any]:
@@ -42,97 +42,10 @@ def _state(label: str, size: int, alignment: int) -> dict[str, Any]:
     return {"number": 19, "item_size": size, "alignment": alignment, "dtype": dtype, "inner": (inner,)}
 
 
-class _Placed:
-    """What lies in a record: one of its own, found by name, in a file or by handle; or a part of another."""
-
-    _label: ClassVar[str]
-    _size: ClassVar[int]
-    _record: _core.RawRecord
-    _path: str | None
-    _alone: bool
-
-    @classmethod
-    def _type(cls) -> tuple[str, int, list[Any]]:
-        return cls._label, cls._size, [(cls._label, 9, 0, 8, [cls._size // 8], [])]
-
-    @classmethod
-    def _find(
-        cls, name: str | None, path: str | os.PathLike[str] | None, first: bytes, create: bool
-    ) -> _core.RawRecord:
-        if name is not None and path is not None:
-            raise ValueError("give a name or a path, not both")
-        if path is not None:
-            return _core.RawRecord.open(os.fspath(path), *cls._type(), first, create)
-        if name is not None:
-            name_given(f"find a {cls.__name__}", name)
-            return _core.RawRecord.shared(name, *cls._type(), first, create, False)
-        return _core.RawRecord.make(*cls._type(), first)
-
-    def _keep(self, record: _core.RawRecord, alone: bool) -> None:
-        self._record = record
-        self._alone = alone
-
-    @classmethod
-    def _over(cls: type[P], record: _core.RawRecord, offset: int, alone: bool) -> P:
-        made = cls.__new__(cls)
-        made._core_init(record, offset)
-        made._keep(record, alone)
-        return made
-
-    def _core_init(self, record: _core.RawRecord, offset: int) -> None:
-        raise NotImplementedError
-
-    @classmethod
-    def _in_record(cls: type[P], owner: Any, offset: int) -> P:
-        raw = owner._raw()
-        if raw is None:
-            raise WrongType(
-                f"use the {cls.__name__} of a {type(owner).__name__}", "the record is private memory of this process",
-                "Make the record with .shared() or .open()",
-            )  # fmt: skip
-        return cls._over(raw, _core.address_of_record(owner) - raw.address + offset, False)
-
-    @classmethod
-    def attach(cls: type[P], handle: str) -> P:
-        """The one that a handle names. Raises NotFound, WrongType, WrongHost."""
-        handle_given(f"attach a {cls.__name__}", handle)
-        return cls._over(_core.RawRecord.attach(handle, *cls._type()), 0, True)
-
-    @property
-    def handle(self) -> str:
-        """Text by which other processes attach it."""
-        if not self._alone:
-            raise WrongType(f"make a handle of a {type(self).__name__}", "it is part of a record",
-                            "Send the record")  # fmt: skip
-        return self._record.region.handle()
-
-    @property
-    def name(self) -> str:
-        """The name that it was made with, or ""."""
-        return self._record.region.name if self._alone else ""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._alone and self._record.region.backing == "file":
-            return _reopen, (type(self), self._record.region.path)
-        return _attach, (type(self), self.handle)
-
-    def __repr__(self) -> str:
-        where = repr(self.name) if self.name else "in a record" if not self._alone else hex(self._record.address)
-        return f"<onecopy.{type(self).__name__} {where}>"
-
-
-def _attach(cls: type[P], handle: str) -> P:
-    return cls.attach(handle)
-
-
-def _reopen(cls: type[P], path: str) -> P:
-    return cls._over(_core.RawRecord.open(path, *cls._type(), bytes(cls._size), False), 0, True)
-
-
 # ------------------------------------------------------------ locks
 
 
-class Lock(_core.Mutex, _Placed):
+class Lock(_core.Mutex, Placed):
     """A lock that survives the death of its owner.
 
     Args:
@@ -170,7 +83,7 @@ class Lock(_core.Mutex, _Placed):
         self.release()
 
 
-class RWLock(_core.RWMutex, _Placed):
+class RWLock(_core.RWMutex, Placed):
     """Many readers or one writer: ``with lock.read(): ...``, ``with lock.write(): ...``. A waiting writer keeps new
     readers out. A dead reader or writer blocks nobody; ``owner_died`` as for Lock. Arguments as for Lock.
     """
@@ -234,7 +147,7 @@ class RWLock(_core.RWMutex, _Placed):
             self.release_write()
 
 
-class Condition(_core.ConditionVariable, _Placed):
+class Condition(_core.ConditionVariable, Placed):
     """Waiting for a change of what a lock protects, as threading.Condition. Wait in a loop, or with ``wait_for``: a
     wait may end without a notification.
 
@@ -329,7 +242,7 @@ def _condition(make: Callable[..., Condition], arguments: tuple[Any, ...], lock:
 # ------------------------------------------------------------ signals
 
 
-class Event(_core.EventFlag, _Placed):
+class Event(_core.EventFlag, Placed):
     """A flag that processes wait for: ``set``, ``clear``, ``is_set``, ``wait(timeout=None)`` as threading.Event.
     Arguments as for Lock."""
 
@@ -351,7 +264,7 @@ class Event(_core.EventFlag, _Placed):
         return await in_thread(lambda c: got(self.wait_code(wait, c)), lambda _: None)
 
 
-class Semaphore(_core.Units, _Placed):
+class Semaphore(_core.Units, Placed):
     """Units that processes take and give back; the units of a process that dies come back by themselves.
 
     Args:
@@ -389,7 +302,7 @@ class Semaphore(_core.Units, _Placed):
         self.release()
 
 
-class Barrier(_core.Rendezvous, _Placed):
+class Barrier(_core.Rendezvous, Placed):
     """Waits until ``parties`` processes (or threads of them) have come. A party that dies breaks it: those who wait and
     those who come get threading.BrokenBarrierError until ``reset()``. A process that is done calls ``leave()``; leaving
     the process without it counts as death.
@@ -433,7 +346,7 @@ class Barrier(_core.Rendezvous, _Placed):
         self._judge(await in_thread(lambda c: self.wait_code(wait, c), lambda _: None))
 
 
-class Counter(_core.Count, _Placed):
+class Counter(_core.Count, Placed):
     """A 64-bit number that all change in one step: ``add(n=1)`` and ``exchange`` return the value before. Arguments as
     for Lock."""
 

@@ -9,7 +9,20 @@
 namespace onecopy_python {
 
 void bind_record(nb::module_& m);
+void bind_record_fields(nb::module_& m);
 void bind_sync(nb::module_& m);
+
+// A Python object whose bytes are a record's. `owner` keeps them: a RawRecord, a bytearray, or the record that this one is
+// part of.
+struct record_bytes {
+  PyObject_HEAD
+  char* data;
+  Py_ssize_t size;
+  PyObject* owner;
+};
+
+// Null, with a TypeError set, if it is not one.
+record_bytes* as_record_bytes(PyObject* object);
 
 // Ends the wait of another thread: asyncio's way to call it off.
 struct cancellation {
