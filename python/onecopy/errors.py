@@ -17,6 +17,7 @@ __all__ = [
     "NoMemory",
     "NoSpace",
     "NotFound",
+    "NotHeld",
     "OwnerDied",
     "PeerClosed",
     "PermissionDenied",
@@ -68,6 +69,10 @@ class _OSError(Error, OSError):
 
 class InvalidArgument(Error, ValueError):
     """The call itself is wrong."""
+
+
+class NotHeld(InvalidArgument, RuntimeError):
+    """A lock does not belong to the process that wants to release it or to wait with it."""
 
 
 class NotFound(Error, KeyError):
@@ -134,6 +139,7 @@ _core.set_exceptions(
     {
         "invalid_argument": InvalidArgument,
         "not_found": NotFound,
+        "not_held": NotHeld,  # no kind of the core, where it is an invalid argument
         "exists": Exists,
         "corrupt": Corrupt,
         "unsupported": Unsupported,

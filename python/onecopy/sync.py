@@ -54,8 +54,9 @@ class Lock(_core.Mutex, Placed):
         path: a file that keeps it.
         create: makes it if it is not there; otherwise raises NotFound.
 
-    ``acquire(blocking=True, timeout=-1)``, ``release``, ``locked`` and ``with`` are threading.Lock's. ``owner_died`` is
-    true when a process was killed while holding it and nobody has called ``repaired()`` since.
+    ``acquire(blocking=True, timeout=-1)``, ``release``, ``locked`` and ``with`` are threading.Lock's; it is owned by a
+    process, and ``release`` by another one raises NotHeld, which is a RuntimeError. ``owner_died`` is true
+    when a process was killed while holding it and nobody has called ``repaired()`` since.
     """
 
     _label, _size = "onecopy.mutex", 8

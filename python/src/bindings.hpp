@@ -24,6 +24,11 @@ void bind_snapshot(nb::module_& m);
 void bind_transport(nb::module_& m);
 void bind_lazy(nb::module_& m);
 
+// Who does not hold a lock asked for what only its holder may do: a RuntimeError in threading, and here too.
+struct not_held : onecopy::error {
+  explicit not_held(const onecopy::error& reason) : onecopy::error(reason) {}
+};
+
 // A writer and everything it borrows until it has published: Python objects, and numbers made on the way.
 struct tree_writer {
   onecopy::writer core;

@@ -10,8 +10,8 @@ namespace {
 PyObject* classes = nullptr;
 
 // Sets the Python error. Never throws: it runs while a C++ exception is in flight.
-void set_error(const onecopy::error& e) {
-  PyObject* type = classes ? PyDict_GetItemString(classes, onecopy::name_of(e.kind())) : nullptr;
+void set_error(const onecopy::error& e, const char* kind) {
+  PyObject* type = classes ? PyDict_GetItemString(classes, kind) : nullptr;
   if (!type) {
     PyErr_SetString(PyExc_RuntimeError, e.what());
     return;
@@ -38,10 +38,12 @@ void bind_errors(nb::module_& m) {
   nb::register_exception_translator([](const std::exception_ptr& p, void*) {
     try {
       std::rethrow_exception(p);
+    } catch (const not_held& e) {
+      set_error(e, "not_held");
     } catch (const onecopy::error& e) {
       // A callback or a signal handler raised: its own exception says more than ours.
       if (e.kind() == onecopy::error_kind::interrupted && PyErr_Occurred()) return;
-      set_error(e);
+      set_error(e, onecopy::name_of(e.kind()));
     }
   });
   // For tests: every kind, without having to provoke it.

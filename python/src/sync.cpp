@@ -56,6 +56,16 @@ wait_result acquire(Lock& lock, double seconds, cancellation* cancel = nullptr) 
   return now_or_later(seconds, cancel, [&](const onecopy::waiting& w) { return lock.acquire(w); });
 }
 
+// Calls what only the holder of the lock may.
+template <class Lock, void (Lock::*Call)()>
+void as_holder(Lock& lock) {
+  try {
+    (lock.*Call)();
+  } catch (const onecopy::error& e) {
+    throw not_held(e);
+  }
+}
+
 template <class Primitive>
 auto init_in_record() {
   return [](Primitive* self, const raw_record& record, std::size_t offset) {
@@ -72,20 +82,20 @@ void bind_locks(nb::module_& m) {
              return got(acquire(self, seconds_of(blocking, timeout)));
            },
            nb::arg("blocking") = true, nb::arg("timeout").none() = -1)
-      .def("release", &mutex::unlock)
+      .def("release", &as_holder<mutex, &mutex::unlock>)
       .def("__enter__",
            [](nb::handle_t<mutex> self) {
              acquire(*nb::inst_ptr<mutex>(self), -1);
              return nb::borrow(self);
            })
-      .def("__exit__", [](mutex& self, nb::handle, nb::handle, nb::handle) { self.unlock(); }, nb::arg().none(), nb::arg().none(),
-           nb::arg().none())
+      .def("__exit__", [](mutex& self, nb::handle, nb::handle, nb::handle) { as_holder<mutex, &mutex::unlock>(self); },
+           nb::arg().none(), nb::arg().none(), nb::arg().none())
       .def("acquire_code", [](mutex& self, double seconds, cancellation* cancel) {
              return static_cast<int>(acquire(self, seconds, cancel));
            }, nb::arg("seconds"), nb::arg("cancel").none())
       .def("locked", &mutex::locked)
       .def("held", &mutex::held)
-      .def("repaired", &mutex::repaired)
+      .def("repaired", &as_holder<mutex, &mutex::repaired>)
       .def_prop_ro("owner_died", &mutex::damaged);
 
   using onecopy::rwlock;
@@ -98,9 +108,9 @@ void bind_locks(nb::module_& m) {
              return static_cast<int>(now_or_later(
                  seconds, cancel, [&](const onecopy::waiting& w) { return self.acquire_shared(w); }));
            }, nb::arg("seconds"), nb::arg("cancel").none())
-      .def("release_write", &rwlock::unlock)
-      .def("release_read", &rwlock::unlock_shared)
-      .def("repaired", &rwlock::repaired)
+      .def("release_write", &as_holder<rwlock, &rwlock::unlock>)
+      .def("release_read", &as_holder<rwlock, &rwlock::unlock_shared>)
+      .def("repaired", &as_holder<rwlock, &rwlock::repaired>)
       .def("readers", &rwlock::readers)
       .def("write_locked", &rwlock::write_locked)
       .def_prop_ro("owner_died", &rwlock::damaged);
@@ -109,8 +119,9 @@ void bind_locks(nb::module_& m) {
   nb::class_<condition>(m, "ConditionVariable")
       .def("__init__", init_in_record<condition>(), nb::arg("record"), nb::arg("offset") = 0)
       .def("wait_code", [](condition& self, mutex& held, double seconds, cancellation* cancel) {
-             if (!held.held()) throw onecopy::error(onecopy::error_kind::invalid_argument, "wait for a condition",
-                                                    "this process does not hold its lock", "Acquire it first");
+             if (!held.held())
+               throw not_held(onecopy::error(onecopy::error_kind::invalid_argument, "wait for a condition",
+                                             "this process does not hold its lock", "Acquire it first"));
              return static_cast<int>(
                  wait_for(seconds, cancel, [&](const onecopy::waiting& w) { return self.wait(held, w); }));
            }, nb::arg("lock"), nb::arg("seconds"), nb::arg("cancel").none())

@@ -44,10 +44,17 @@ def test_lock_is_threadings_lock() -> None:
         assert same is lock and lock.locked()
     with pytest.raises(ValueError):
         lock.acquire(blocking=False, timeout=1)
-    with pytest.raises(onecopy.InvalidArgument):
+    for plain in (lock, threading.Lock()):
+        with pytest.raises(RuntimeError):
+            plain.release()
+    with pytest.raises(onecopy.NotHeld) as caught:
         lock.release()
-    with pytest.raises(onecopy.InvalidArgument):
+    assert isinstance(caught.value, onecopy.InvalidArgument) and "does not hold it" in str(caught.value)
+    assert type(pickle.loads(pickle.dumps(caught.value))) is onecopy.NotHeld
+    with pytest.raises(onecopy.NotHeld):
         lock.repaired()
+    with pytest.raises(onecopy.NotHeld):
+        lock.__exit__(None, None, None)
     with pytest.raises(TypeError):
         lock.acquire(timeout="soon")
 
@@ -173,8 +180,9 @@ def test_rwlock(child: Any) -> None:
         assert not lock.acquire_read(timeout=0.05)
         with pytest.raises(onecopy.Timeout), lock.read(timeout=0.05):
             pass
-    with pytest.raises(onecopy.InvalidArgument):
-        lock.release_read()
+    for release in (lock.release_read, lock.release_write, lock.repaired):
+        with pytest.raises(onecopy.NotHeld):
+            release()
 
     def read() -> None:
         lock.acquire_read()
@@ -230,7 +238,7 @@ def test_condition(child: Any) -> None:
         assert not changed.wait(timeout=0.01)
         assert changed.wait_for(lambda: False, timeout=0.05) is False
     assert value.value == 11, "one of the two got through, and the value is no longer 1 for the other"
-    with pytest.raises(onecopy.InvalidArgument):
+    with pytest.raises(onecopy.NotHeld):
         changed.wait(timeout=0.1)
 
 
