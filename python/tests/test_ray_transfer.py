@@ -11,7 +11,7 @@ import pytest
 
 import onecopy
 from onecopy import _core
-from onecopy._hosts import ray_depot as _ray_depot
+from onecopy._hosts import ray_depot
 
 A, B, C, D, E = (letter * 56 for letter in "abcde")  # ids of nodes
 ray_exceptions = pytest.importorskip("ray.exceptions", reason="ray is not installed")
@@ -31,10 +31,10 @@ class Far:
         self.asked: list[str] = []
         self.look = ("", len(self.bytes))
         notes = {"copy": list, "store": lambda: list(self.nodes)}
-        monkeypatch.setattr(_ray_depot, "noted_under", lambda prefix: notes[prefix.partition("/")[0]]())
+        monkeypatch.setattr(ray_depot, "noted_under", lambda prefix: notes[prefix.partition("/")[0]]())
         for name in ("put_note", "drop_note", "tell_where"):
-            monkeypatch.setattr(_ray_depot, name, lambda *_: None)
-        monkeypatch.setattr(_ray_depot.random, "shuffle", lambda items: None)
+            monkeypatch.setattr(ray_depot, name, lambda *_: None)
+        monkeypatch.setattr(ray_depot.random, "shuffle", lambda items: None)
 
 
 class FakeRay:
@@ -72,7 +72,7 @@ class FakeRay:
 def far(monkeypatch: pytest.MonkeyPatch) -> Far:
     made = Far(monkeypatch)
     fake = FakeRay(made)
-    monkeypatch.setattr(_ray_depot, "running", lambda: fake)
+    monkeypatch.setattr(ray_depot, "running", lambda: fake)
     return made
 
 
@@ -100,10 +100,10 @@ def here() -> list[str]:
 
 def test_pieces_make_the_whole(far: Far) -> None:
     far.nodes = {A: sends(far)}
-    _ray_depot.bring(far.handle)
+    ray_depot.bring(far.handle)
     got = onecopy.attach(far.handle)
     assert (got == far.data).all() and far.asked == [A] * 3
-    _ray_depot.bring(far.handle)
+    ray_depot.bring(far.handle)
     assert len(far.asked) == 3, "it is here"
 
 
@@ -113,10 +113,10 @@ def test_damaged_bytes_are_never_used(far: Far, byte: int) -> None:
     far.nodes = {A: sends(far, byte)}
     before = here()
     with pytest.raises(onecopy.WrongHost, match="what came is damaged"):
-        _ray_depot.bring(far.handle)
+        ray_depot.bring(far.handle)
     assert here() == before
     far.nodes = {A: sends(far, byte), B: sends(far)}
-    _ray_depot.bring(far.handle)
+    ray_depot.bring(far.handle)
     assert (onecopy.attach(far.handle) == far.data).all()
 
 
@@ -126,7 +126,7 @@ def test_a_node_that_fails_is_replaced_by_another(far: Far) -> None:
         C: fails(lambda: ray_exceptions.ObjectLostError("0" * 56, None, "")), D: fails(lambda: OSError("broken")),
         E: sends(far),
     }  # fmt: skip
-    _ray_depot.bring(far.handle)
+    ray_depot.bring(far.handle)
     assert (onecopy.attach(far.handle) == far.data).all()
     assert far.asked.count(A) > far.asked.count(B) > 0, "an actor that is gone is made once more"
 
@@ -134,14 +134,33 @@ def test_a_node_that_fails_is_replaced_by_another(far: Far) -> None:
 def test_whoever_has_it_no_more_says_so(far: Far) -> None:
     far.nodes, far.look = {A: sends(far), B: sends(far)}, ("gone", 0)
     with pytest.raises(onecopy.NotFound, match="node aaaaaaaa: the object is gone; node bbbbbbbb"):
-        _ray_depot.bring(far.handle)
+        ray_depot.bring(far.handle)
     far.look = ("writable", 4096)
     with pytest.raises(onecopy.WrongHost, match="can be written to"):
-        _ray_depot.bring(far.handle)
+        ray_depot.bring(far.handle)
     far.nodes = {}
     with pytest.raises(onecopy.WrongHost, match="no node of the Ray cluster"):
-        _ray_depot.bring(far.handle)
+        ray_depot.bring(far.handle)
     assert far.asked == []
+
+
+def test_a_full_store_here_is_no_fault_of_the_nodes(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
+    far.nodes = {A: sends(far), B: sends(far)}
+    bring_all = _core.import_region
+
+    def full(identity: str, size: int, fill: Callable[[int, memoryview], None]) -> Any:
+        def fill_half(offset: int, out: memoryview) -> None:
+            fill(offset, out)
+            if offset + len(out) > size // 2:
+                raise onecopy.NoSpace("make a region", "the file system is full")
+
+        return bring_all(identity, size, fill_half)
+
+    monkeypatch.setattr(_core, "import_region", full)
+    before = here()
+    with pytest.raises(onecopy.NoSpace, match="the file system is full"):
+        ray_depot.bring(far.handle)
+    assert here() == before and set(far.asked) == {A}
 
 
 @pytest.mark.parametrize("wrong", ["", "soon", "0", "-3", "inf", "nan"])
@@ -149,4 +168,4 @@ def test_a_patience_that_is_no_number_is_told(far: Far, monkeypatch: pytest.Monk
     monkeypatch.setenv("ONECOPY_RAY_TIMEOUT", wrong)
     far.nodes = {A: sends(far)}
     with pytest.raises(onecopy.InvalidArgument, match="ONECOPY_RAY_TIMEOUT"):
-        _ray_depot.bring(far.handle)
+        ray_depot.bring(far.handle)

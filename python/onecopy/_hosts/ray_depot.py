@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import _core
 from .._core import Region
-from ..errors import Error, InvalidArgument, NotFound, Timeout, WrongHost
+from ..errors import Error, InvalidArgument, NotFound, WrongHost
 from ..sync import Lock
 from .ray_hooks import drop_note, noted_under, put_note, running, tell_where
 
@@ -119,7 +119,7 @@ class _Fetch:
                     _depots.pop((self.job, node), None)
                     self._failed(node, str(reason).strip().partition("\n")[0])
                     continue
-                except (self.ray.exceptions.RayError, _Trouble, Timeout, OSError) as reason:
+                except (self.ray.exceptions.RayError, _Trouble) as reason:
                     self._failed(node, str(reason).strip().partition("\n")[0])
                     break
                 region.handle()  # its lease: the others of this node are about to attach
@@ -197,7 +197,11 @@ class _Fetch:
         try:
             return self.ray.get(reference, timeout=self.patience)
         except self.ray.exceptions.GetTimeoutError:
-            raise Timeout("ask another node", f"no answer within {self.patience:g} s") from None
+            raise _Trouble(f"no answer within {self.patience:g} s") from None
+        except self.ray.exceptions.RayError:
+            raise
+        except OSError as reason:  # of the way there; one that comes from here, as from a full store, ends the fetch
+            raise _Trouble(str(reason)) from None
 
     def _note_copy(self) -> None:
         if self.size > PIECE:  # a small one is quickly served; notes stay until the object is missed
