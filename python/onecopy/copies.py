@@ -42,7 +42,7 @@ def report_copies(threshold: float, report: Report | None = None) -> None:
     if wanted < 0:
         raise InvalidArgument("report copies", f"{threshold!r} is no number of bytes", "Give one, or 0 to stop")
     if "pandas" in sys.modules:
-        from ._objects import frame as _frame  # noqa: F401  it sees frames being pickled, from its import on
+        from ._objects import frame  # noqa: F401  it sees frames being pickled, from its import on
     _threshold, _report = wanted, report
     _core.report_copies(wanted, _tell)
 

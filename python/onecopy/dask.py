@@ -17,7 +17,7 @@ from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin as _Plugin
 
-from ._hosts import depot as _dask_depot
+from ._hosts.depot import existing_depot, join_all, leave
 
 __all__ = ["WorkerPlugin", "dask_setup", "moved"]
 
@@ -32,18 +32,18 @@ class WorkerPlugin(_Plugin):  # type: ignore[misc]
     idempotent = True
 
     def setup(self, worker: Any) -> None:
-        _dask_depot.join_all()
+        join_all()
 
     def teardown(self, worker: Any) -> None:
-        _dask_depot.leave(worker, worker.contact_address or worker.address)
+        leave(worker, worker.contact_address or worker.address)
 
 
 def dask_setup(worker: Any) -> None:
     """What ``--preload onecopy.dask`` calls when a worker (or scheduler, which needs nothing) starts."""
-    _dask_depot.join_all()
+    join_all()
 
 
 def moved() -> tuple[int, int]:
     """Bytes of shared objects that this process has sent to other hosts, and brought from them."""
-    depot = _dask_depot.existing_depot()
+    depot = existing_depot()
     return (0, 0) if depot is None else (depot.served, depot.fetched)

@@ -25,7 +25,7 @@ import numpy as np
 
 from . import _core
 from ._given import handle_given, name_given
-from ._records import fields as _fields
+from ._memory.format import RECORD
 from ._records.fields import FixedArray, FixedBytes, FixedStr, Layout, RawBytes, Spec, make_field, spec_of
 from ._records.waiting import OWNER_DIED, TIMED_OUT, got, in_thread, seconds_of
 from .errors import Interrupted, Timeout, WrongType
@@ -359,7 +359,7 @@ def _record(cls: type[Any], name: str | None, where: Mapping[str, Any]) -> Any:
     defaults = {k: cls.__dict__[k] for k in hints if k in cls.__dict__ and k not in begun}
     made._first = bytes(made(**defaults))
     made._field_spec = Spec(
-        _fields._RECORD, layout.size, layout.alignment, made._record_dtype,
+        RECORD, layout.size, layout.alignment, made._record_dtype,
         inner=tuple(layout.core_fields()), python=made, first=made._first,
     )  # fmt: skip
     return made

@@ -16,7 +16,7 @@ import pytest
 
 import onecopy
 from onecopy import _core
-from onecopy._memory import elsewhere as _elsewhere
+from onecopy._memory import elsewhere
 
 
 def objects() -> dict[str, Any]:
@@ -110,10 +110,10 @@ class Far:
 
 @pytest.fixture
 def far() -> Iterator[Far]:
-    resolver, before = Far(), list(_elsewhere._finders)
-    _elsewhere.resolve_with(lambda: resolver)
+    resolver, before = Far(), list(elsewhere._finders)
+    elsewhere.resolve_with(lambda: resolver)
     yield resolver
-    _elsewhere._finders[:] = before
+    elsewhere._finders[:] = before
 
 
 def take_away(far: Far, obj: Any) -> bytes:
@@ -168,7 +168,7 @@ def test_an_event_loop_goes_on_while_a_message_is_completed(far: Far) -> None:
         async def load() -> Any:
             return pickle.loads(message)
 
-        completing = asyncio.create_task(_elsewhere.complete(load))
+        completing = asyncio.create_task(elsewhere.complete(load))
         await asyncio.sleep(0.1)
         assert not completing.done()
         here.set()
@@ -188,7 +188,7 @@ def test_what_nobody_has_is_missing_with_the_reason(far: Far) -> None:
     async def load() -> Any:
         return pickle.loads(message)
 
-    missing, more = asyncio.run(_elsewhere.complete(load))
+    missing, more = asyncio.run(elsewhere.complete(load))
     assert more == "and more" and len(far.asked) == 1
     with pytest.raises(onecopy.WrongHost, match="nobody has it"):
         missing.sum()
@@ -199,7 +199,7 @@ def test_errors_of_messages_are_theirs(far: Far) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        asyncio.run(_elsewhere.complete(load))
+        asyncio.run(elsewhere.complete(load))
 
 
 def test_what_comes_is_checked(far: Far) -> None:

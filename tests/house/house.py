@@ -130,7 +130,7 @@ def check_public_face(root: Path) -> list[str]:
 # Pickles and reprs need what lies above them: that is imported in the function that does.
 PYTHON_FLOORS: dict[str, set[str]] = {
     "_memory": set(),
-    "_records": set(),
+    "_records": {"_memory"},
     "_objects": {"_memory"},
     "_lazy": {"_memory", "_objects"},
     "_hosts": {"_memory", "_objects", "sync"},

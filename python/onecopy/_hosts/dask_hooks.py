@@ -17,9 +17,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from .._memory import elsewhere as _elsewhere
-from .._memory import place as _place
-from .._memory.place import by_value
+from .._memory import elsewhere
+from .._memory.place import before_handles, by_value
 from .._objects.array import SharedArray
 
 SERIALIZATION = "distributed.protocol.serialize"
@@ -94,11 +93,11 @@ def _teach_comm(name: str) -> None:
     async def from_frames(frames: Any, deserialize: bool = True, *args: Any, **kwargs: Any) -> Any:
         if not deserialize:  # a scheduler, which only passes on
             return await read(frames, deserialize, *args, **kwargs)
-        return await _elsewhere.complete(lambda: read(frames, deserialize, *args, **kwargs))
+        return await elsewhere.complete(lambda: read(frames, deserialize, *args, **kwargs))
 
     comm.from_frames = from_frames
-    _elsewhere.resolve_with(_resolver)
-    _place.before_handles(_resolver)
+    elsewhere.resolve_with(_resolver)
+    before_handles(_resolver)
 
 
 def _resolver() -> Any:

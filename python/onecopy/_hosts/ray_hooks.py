@@ -16,8 +16,8 @@ import sys
 from typing import Any
 
 from .. import _core
-from .._memory import elsewhere as _elsewhere
-from .._memory import place as _place
+from .._memory import elsewhere
+from .._memory.place import before_handles
 
 NAMESPACE = b"onecopy"
 
@@ -26,8 +26,8 @@ _told: set[tuple[int, object, str]] = set()  # process, its part in a cluster, a
 
 def register() -> None:
     """Has Ray asked for what is not here, from when this process is part of a cluster on."""
-    _elsewhere.resolve_with(_resolver)
-    _place.before_handles(tell_where)
+    elsewhere.resolve_with(_resolver)
+    before_handles(tell_where)
 
 
 def running() -> Any:
@@ -93,5 +93,5 @@ class _Resolver:
 _the_resolver = _Resolver()
 
 
-def _resolver() -> _elsewhere.Resolver | None:
+def _resolver() -> elsewhere.Resolver | None:
     return _the_resolver if running() is not None else None

@@ -93,7 +93,7 @@ def _has_workers() -> bool:
 def _made_here(handle: str, packed: Any, reason: Error) -> LazyMemory:
     from ..api import attach, share
     from ..sync import Lock
-    from . import runner as _lazy_runner
+    from . import runner
 
     if isinstance(packed, MissingArray):
         raise reason
@@ -107,7 +107,7 @@ def _made_here(handle: str, packed: Any, reason: Error) -> LazyMemory:
             remember(memory, packed, found)
             return memory
         recipe = Recipe(*pickle.loads(bytes(packed)))
-        memory = recipe.make(_lazy_runner.command() if recipe.by_program else [])
+        memory = recipe.make(runner.command() if recipe.by_program else [])
         remember(memory, packed, share(memory.handle(), name=name, replace=True))
         return memory
 

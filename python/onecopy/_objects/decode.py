@@ -97,21 +97,21 @@ def _by_note(node: Node, note: dict[str, Any]) -> Any:
     if node.kind == f.TABLE and what in ("DataFrame", "pyarrow.Table", "pyarrow.RecordBatch", "polars.DataFrame"):
         return _read_table(node, note)
     if what in ("Series", "Index"):
-        from . import frame as _frame
+        from . import frame
 
-        return _frame.read_series(node, note) if what == "Series" else _frame.read_index(node, note)
+        return frame.read_series(node, note) if what == "Series" else frame.read_index(node, note)
     if what.startswith("pyarrow."):
-        from . import arrow_objects as _arrow_objects
+        from . import arrow_objects
 
-        return _arrow_objects.read_object(node, note)
+        return arrow_objects.read_object(node, note)
     if what.startswith("polars."):
-        from . import polars as _polars
+        from . import polars
 
-        return _polars.read_object(node, note)
+        return polars.read_object(node, note)
     if what.startswith("scipy."):
-        from . import scipy as _scipy
+        from . import scipy
 
-        return _scipy.read_sparse(node, note)
+        return scipy.read_sparse(node, note)
     raise Unsupported("read a shared object", f"objects of type {what!r} are not known to this version",
                       "Update onecopy")
 
@@ -124,15 +124,15 @@ def _read_table(node: Node, note: dict[str, Any]) -> Any:
         if wanted == "pandas" and "t" not in note:
             wanted = _installed_table_library()
     if wanted == "pandas":
-        from . import frame as _frame
+        from . import frame
 
         if note.get("t", "DataFrame") != "DataFrame":
-            return _frame.read_frame(node, {})
-        return _frame.read_frame(node, note)
+            return frame.read_frame(node, {})
+        return frame.read_frame(node, note)
     if wanted == "polars":
-        from . import polars as _polars
+        from . import polars
 
-        return _polars.read_frame(node, note)
+        return polars.read_frame(node, note)
     if wanted == "pyarrow":
         from .arrow import read_table
 

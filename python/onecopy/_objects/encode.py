@@ -51,28 +51,28 @@ def _write_of_library(w: Writer, at: int, obj: Any) -> None:
     if "pandas" in homes:
         import pandas as pd
 
-        from . import frame as _frame
+        from . import frame
 
         if isinstance(obj, pd.DataFrame):
-            return _frame.write_frame(w, at, obj)
+            return frame.write_frame(w, at, obj)
         if isinstance(obj, pd.Series):
-            return _frame.write_series(w, at, obj)
+            return frame.write_series(w, at, obj)
         if isinstance(obj, pd.Index):
-            return _frame.write_index(w, at, obj)
+            return frame.write_index(w, at, obj)
     elif "pyarrow" in homes:
-        from . import arrow_objects as _arrow_objects
+        from . import arrow_objects
 
-        if _arrow_objects.write_object(w, at, obj):
+        if arrow_objects.write_object(w, at, obj):
             return None
     elif "polars" in homes:
-        from . import polars as _polars
+        from . import polars
 
-        if _polars.write_object(w, at, obj):
+        if polars.write_object(w, at, obj):
             return None
     elif "scipy" in homes:
-        from . import scipy as _scipy
+        from . import scipy
 
-        if _scipy.write_sparse(w, at, obj):
+        if scipy.write_sparse(w, at, obj):
             return None
     elif "torch" in homes and "torch" in sys.modules:
         import torch
@@ -95,10 +95,10 @@ def _write_protocol(w: Writer, at: int, obj: Any) -> bool:
     """Objects of other libraries, by the protocols that they speak."""
     if hasattr(obj, "__arrow_c_stream__") or hasattr(obj, "__arrow_c_array__"):
         try:
-            from . import arrow_objects as _arrow_objects
+            from . import arrow_objects
         except ImportError:
             return False
-        return _arrow_objects.write_protocol(w, at, obj)
+        return arrow_objects.write_protocol(w, at, obj)
     if hasattr(obj, "__array_interface__") or hasattr(obj, "__array_struct__"):
         return write_ndarray(w, at, np.asarray(obj))
     if hasattr(obj, "__dlpack__"):

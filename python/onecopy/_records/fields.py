@@ -9,13 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import _core
-
-# Numbers of the core's dtypes (docs/format.md).
-_BOOL, _RAW, _FIXED_BYTES, _FIXED_UTF32, _RECORD = 1, 15, 17, 18, 19
-_NUMBERS = {
-    "?": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9,
-    "f2": 10, "f4": 11, "f8": 12, "c8": 13, "c16": 14,
-}  # fmt: skip
+from .._memory import format as f
 
 
 @dataclass(frozen=True)
@@ -53,14 +47,14 @@ def _of_dtype(dtype: np.dtype[Any]) -> Spec:
             spec = _of_dtype(inner)
             alignment = max(alignment, spec.alignment)
             fields.append(spec.core(name, offset))
-        return Spec(_RECORD, base.itemsize, alignment if base.isalignedstruct else 1, base, shape, inner=tuple(fields))
+        return Spec(f.RECORD, base.itemsize, alignment if base.isalignedstruct else 1, base, shape, inner=tuple(fields))
     if base.kind == "S" and base.itemsize:
-        return Spec(_FIXED_BYTES, base.itemsize, 1, base, shape)
+        return Spec(f.FIXED_BYTES, base.itemsize, 1, base, shape)
     if base.kind == "U" and base.itemsize:
-        return Spec(_FIXED_UTF32, base.itemsize, 4, base, shape)
+        return Spec(f.FIXED_UTF32, base.itemsize, 4, base, shape)
     if base.kind == "V" and base.itemsize:
-        return Spec(_RAW, 1, 1, np.dtype("V1"), (*shape, base.itemsize))
-    number = _NUMBERS.get(base.str[1:] if base.str[0] in "<=|" else "") if base.kind != "b" else _BOOL
+        return Spec(f.RAW, 1, 1, np.dtype("V1"), (*shape, base.itemsize))
+    number = f.NUMBER_OF.get(base.str)
     if number is None:
         raise TypeError(f"a record can't hold {dtype}: it holds numbers, fixed strings, arrays of these, and records")
     return Spec(number, base.itemsize, base.alignment, base, shape)
@@ -103,7 +97,7 @@ class FixedStr(_Sized):
 
     @classmethod
     def _of(cls, size: int) -> Any:
-        return Annotated[str, Spec(_FIXED_BYTES, size, 1, np.dtype(f"S{size}"), text=True)]
+        return Annotated[str, Spec(f.FIXED_BYTES, size, 1, np.dtype(f"S{size}"), text=True)]
 
 
 class FixedBytes(_Sized):
@@ -111,7 +105,7 @@ class FixedBytes(_Sized):
 
     @classmethod
     def _of(cls, size: int) -> Any:
-        return Annotated[bytes, Spec(_FIXED_BYTES, size, 1, np.dtype(f"S{size}"))]
+        return Annotated[bytes, Spec(f.FIXED_BYTES, size, 1, np.dtype(f"S{size}"))]
 
 
 class RawBytes(_Sized):
@@ -119,7 +113,7 @@ class RawBytes(_Sized):
 
     @classmethod
     def _of(cls, size: int) -> Any:
-        return Annotated[bytes, Spec(_RAW, 1, 1, np.dtype("V1"), (size,))]
+        return Annotated[bytes, Spec(f.RAW, 1, 1, np.dtype("V1"), (size,))]
 
 
 class FixedArray:
@@ -206,15 +200,15 @@ class Layout:
 def make_field(name: str, spec: Spec, offset: int) -> _core.Field:
     """The descriptor of a field."""
     number, get, put = spec.number, None, None
-    if number == _RAW and len(spec.shape) == 1:
-        return _core.Field(name, offset, spec.size, _RAW, False, None, None)
+    if number == f.RAW and len(spec.shape) == 1:
+        return _core.Field(name, offset, spec.size, f.RAW, False, None, None)
     if spec.python is not None and not spec.shape:
         if hasattr(spec.python, "_record_dtype"):
             get, put = _nested_getter(spec.python, offset), _nested_setter
         else:
             get = _primitive_getter(spec.python, offset)
         return _core.Field(name, offset, spec.size, 0, False, get, put)
-    if spec.shape or number in (_RECORD, _FIXED_UTF32) or number == _NUMBERS["f2"]:
+    if spec.shape or number in (f.RECORD, f.FIXED_UTF32, f.FLOAT16):
         return _core.Field(name, offset, spec.size, 0, False, *_array_access(spec, offset))
     return _core.Field(name, offset, spec.size, number, spec.text, None, None)
 
@@ -224,7 +218,7 @@ def _array_access(spec: Spec, offset: int) -> tuple[Any, Any]:
 
     def get(record: Any, _: Any) -> Any:
         view = np.frombuffer(record, spec.dtype, count, offset).reshape(spec.shape)
-        return view if spec.shape or spec.number == _RECORD else view.item()
+        return view if spec.shape or spec.number == f.RECORD else view.item()
 
     def put(record: Any, _: Any, value: Any) -> None:
         view = np.frombuffer(record, spec.dtype, count, offset).reshape(spec.shape)
