@@ -17,27 +17,24 @@ context = multiprocessing.get_context("spawn")
 TRIPS = bench.sized(300, 5)
 
 
+def answer(receive, send, ended):
+    try:
+        while True:
+            got = receive()
+            if len(got):
+                got[-1]
+            send(b"")
+    except ended:
+        pass
+
+
 def answer_ours():
     with onecopy.Channel.inherited() as parent:
-        try:
-            while True:
-                got = parent.receive()
-                if len(got):
-                    got[-1]
-                parent.send(b"")
-        except onecopy.PeerClosed:
-            pass
+        answer(parent.receive, parent.send, onecopy.PeerClosed)
 
 
 def answer_pipe(pipe):
-    try:
-        while True:
-            got = pipe.recv()
-            if len(got):
-                got[-1]
-            pipe.send(b"")
-    except EOFError:
-        pass
+    answer(pipe.recv, pipe.send, EOFError)
 
 
 def microseconds(trip, trips=None):

@@ -23,6 +23,8 @@ fine <- list(
   "function" = "function",
   class = character())
 
+vectors <- setdiff(names(wrong_values), c("empty list", "list", "function", "environment", "symbol", "formula"))
+
 # `kind` of the argument, what else is fine for it, and the call. `named`: what the message calls the argument.
 argument <- function(name, kind, call, also = character(), named = name) {
   list(name = name, allowed = c(fine[[kind]], also), call = call, named = named)
@@ -59,8 +61,6 @@ lazy_here <- !inherits(try(lazySequence(0, 1, 10)[1], silent = TRUE), "try-error
 if (lazy_here) objects$lazy <- lazySequence(0, 1, 1000)
 objects$record <- tryCatch(example_package()$tally_at(tempfile()), condition = function(c) NULL)
 
-id_function <- function(f) list(argument("id", "ids", f, also = if (identical(f, getSharedMemorySize) ||
-  identical(f, mapSharedMemory)) c("no string") else character(), named = "`id`|handle|id or name|name"))
 lazy_part_function <- function(f) list(
   argument("x", "class", function(v) f(v), named = "`x`.*lazy"),
   argument("from", "whole", function(v) f(objects$lazy, from = v)),
@@ -223,8 +223,7 @@ if (lazy_here) table <- c(table, list(
     argument("inPlace", "flag", function(v) lazyBinary(objects$file, inPlace = v)),
     argument("chunk", "whole", function(v) lazyBinary(objects$file, chunk = v))),
   lazyReduce = list(
-    argument("x", "class", function(v) lazyReduce(v, length, `+`), also = setdiff(names(wrong_values),
-      c("empty list", "list", "function", "environment", "symbol", "formula"))),
+    argument("x", "class", function(v) lazyReduce(v, length, `+`), also = vectors),
     argument("map", "function", function(v) lazyReduce(objects$lazy, v, `+`)),
     argument("reduce", "function", function(v) lazyReduce(objects$lazy, sum, v)),
     argument("block", "positive", function(v) lazyReduce(objects$lazy, sum, `+`, block = v))),
@@ -259,8 +258,7 @@ if (lazy_here) table <- c(table, list(
       "line break")),
     argument("database", "class", function(v) lazySql(v, "t", "id"), named = "database|connect|driver|table|`path`")),
   lazyTable = list(
-    argument("x", "class", function(v) lazyTable(v), also = setdiff(names(wrong_values),
-      c("empty list", "list", "function", "environment", "symbol", "formula"))),
+    argument("x", "class", function(v) lazyTable(v), also = vectors),
     argument("useNA", "class", function(v) lazyTable(objects$lazy, useNA = v))),
   lazyStatus = list(argument("x", "class", function(v) lazyStatus(v), named = "`x`.*lazy")),
   is.lazy = list(),
