@@ -29,7 +29,7 @@ const void* cached_data(SEXP x) {
   return cache == R_NilValue ? nullptr : DATAPTR_RO(cache);
 }
 
-void* data_pointer(SEXP x, Rboolean writable) {
+void* data_pointer(SEXP x, Rboolean) {
   if (cache_of(x) == R_NilValue) {
     // Views of arrays in another order or width cost their size once somebody needs a pointer.
     entry([&] {
@@ -40,7 +40,6 @@ void* data_pointer(SEXP x, Rboolean writable) {
     convert(how_of(x), TYPEOF(x), 0, XLENGTH(whole), untyped(whole));
     SETCDR(R_altrep_data2(x), whole);
   }
-  if (writable) state_of(x)->flags |= exclusive;  // may have been written to: see converted_diverged
   return untyped(cache_of(x));
 }
 
@@ -120,9 +119,10 @@ struct methods {
 bool is_converted_view(SEXP x) { return classes.have(x); }
 
 bool converted_diverged(SEXP x) {
+  if (cache_of(x) == R_NilValue) return false;
+  // Somebody has a pointer, and may have written through it, whatever he asked for (see find_data in
+  // altrep_numeric.cpp). Compared block by block with what the region still holds.
   const view_state* s = state_of(x);
-  if (!(s->flags & exclusive)) return false;
-  // Compared block by block with what the region still holds.
   const std::size_t width = element_size(TYPEOF(x));
   constexpr R_xlen_t block = 4096;
   std::vector<std::byte> fresh(width * block);

@@ -27,7 +27,7 @@ bool is_about_saving(const onecopy::error& failed) { return failed.tried().rfind
 
 R_xlen_t length(SEXP x) { return lazy_state_of(x)->length; }
 
-void* data_pointer(SEXP x, Rboolean writable) {
+void* data_pointer(SEXP x, Rboolean) {
   failure unsaved;
   unsaved.what[0] = '\0';
   void* data = entry([&]() -> void* {
@@ -38,7 +38,7 @@ void* data_pointer(SEXP x, Rboolean writable) {
       unsaved.take("", failed->what(), "");
     }
     lazy_state* s = lazy_state_of(x);
-    if (writable && (s->flags & lazy_private)) s->flags |= lazy_modified;
+    if (s->flags & lazy_private) s->flags |= lazy_modified;
     return v.data();
   });
   if (unsaved.what[0] != '\0') Rf_warning("%s", unsaved.what);

@@ -45,7 +45,7 @@ class last_place {
 };
 
 last_place last_read;     // for reading
-last_place last_pointer;  // for writing, and nothing has to be looked at before
+last_place last_pointer;  // for reading and writing, and nothing has to be looked at before
 
 bool may_be_cut(const onecopy::region& region) {
   return region.where() == onecopy::backing::file || region.where() == onecopy::backing::mapped_file;
@@ -68,20 +68,28 @@ void check_file(SEXP x, const onecopy::region& region) {
 // Kept out of `data_pointer`, whose short way would pay for its registers at every call.
 [[gnu::noinline]] void* find_data(SEXP x, Rboolean writable) {
   view_state* s = state_of(x);
-  bool cuttable = false;
+  bool same_next_time = true;
   if (s->ref) {
     const onecopy::region& region = s->ref->region;
-    cuttable = may_be_cut(region);
-    if (cuttable) check_file(x, region);
-    if (writable && !region.writable()) {
-      // Most callers only read through it. What is written stays in this process, page by page.
+    if (may_be_cut(region)) {
+      check_file(x, region);
+      same_next_time = false;
+    }
+    // Who will write does not show in what is asked for: R's own code asks for writable pointers to read, and Rcpp (from
+    // 1.1 on) for read-only ones to write. What is written stays in this process, page by page.
+    if (!region.writable()) {
       entry([&] {
-        s->data = region.writable_bytes() + s->offset;
+        try {
+          s->data = region.writable_bytes() + s->offset;
+        } catch (const onecopy::error&) {
+          if (writable) throw;
+          same_next_time = false;  // strict overcommit: it may only be read
+        }
         return R_NilValue;
       });
     }
   }
-  if (writable && !cuttable) last_pointer.note(x, s->data);
+  if (same_next_time) last_pointer.note(x, s->data);
   return s->data;
 }
 

@@ -16,7 +16,7 @@ struct lazy_ref {
 
 enum lazy_flags : int {
   lazy_private = 1,   // a copy that R has made in order to change it
-  lazy_modified = 2,  // and R was given a pointer to write through; see lazy_was_changed
+  lazy_modified = 2,  // and R was given a pointer; see lazy_was_changed
   lazy_expanded = 4,  // strings: all of them are in an ordinary vector, to which R was given a pointer to write through
 };
 
@@ -47,10 +47,10 @@ SEXP find_lazy(SEXP x);
 lazy_ref* lazy_ref_of(SEXP lazy);
 // Throws when it is gone.
 const onecopy::lazy_vector& usable_lazy(SEXP lazy);
-// Throws why a touch could not be filled, if one could not be.
-// It shows what its handle would not carry. R asks for pointers to write through only to read (colMeans, `%*%`), so what
-// counts is whether a page was written to.
+// It shows what its handle would not carry. R asks for pointers to write through only to read (colMeans, `%*%`), and Rcpp
+// for pointers to read only to write, so what counts is whether a page was written to.
 bool lazy_was_changed(SEXP lazy);
+// Throws why a touch could not be filled, if one could not be.
 void throw_if_unfilled(const onecopy::lazy_vector& v);
 // Copies bytes out, filled. Throws what ensure() throws.
 void read_lazy(const onecopy::lazy_vector& v, std::uint64_t offset, std::uint64_t size, void* out);
@@ -66,9 +66,9 @@ void set_common_lazy_methods(R_altrep_class_t c);
 extern R_altrep_class_t lazy_string_class;
 void register_lazy_string_class(DllInfo* dll);
 // R phase. What a string vector keeps besides its records.
-// The new vector has the extras of the other one.
-void share_string_extras(SEXP to, SEXP from);
 void attach_string_extras(SEXP state);
+// R phase. The new vector has the extras of the other one.
+void share_string_extras(SEXP to, SEXP from);
 // Elements first (from 0) and on as an ordinary vector. Throws what ensure() throws.
 SEXP read_lazy_strings(const onecopy::lazy_vector& v, const lazy_state& s, R_xlen_t first, R_xlen_t count);
 // R phase. A record as a string; NA for bytes that are none.

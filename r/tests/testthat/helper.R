@@ -4,6 +4,22 @@ in_child <- function(f, args = list()) {
   callr::r(f, args, libpath = .libPaths())
 }
 
+# Compiled code that writes into a vector of doubles in place. `how`: 0 asks R for a pointer to write through, 1 for one to
+# read only, as Rcpp does from 1.1 on, and 2 leaves it to Rcpp.
+compiled <- new.env()
+poke_first <- function(x, how) {
+  skip_if_not_installed("Rcpp")
+  skip_on_cran()
+  if (is.null(compiled$poke)) {
+    Rcpp::cppFunction("void poke(SEXP x, int how) {
+      if (how == 0) REAL(x)[0] = 99;
+      if (how == 1) const_cast<double*>(REAL_RO(x))[0] = 99;
+      if (how == 2) { Rcpp::NumericVector v(x); v[0] = 99; }
+    }", env = compiled)
+  }
+  compiled$poke(x, how)
+}
+
 # What examples/r-linking-to makes: a package that uses onecopy from C++. Not named with `::`, as it is no package that a
 # repository has, and R CMD check would look for it there.
 example_package <- function() {

@@ -88,6 +88,18 @@ test_that("assignment is private, or for all when it was made so", {
   expect_identical(readBin(path, "double", 10)[10], -3)
 })
 
+test_that("what compiled code writes into a private copy is noticed, whatever pointer it asked for", {
+  for (how in 0:2) {
+    m <- lazyVector("numeric", 50, function(start, end) as.numeric(start:end))
+    dim(m) <- c(5, 10)  # a longer vector would be wrapped by R, and copied no sooner than it has to be
+    expect_match(sharedHandle(m), "^onecopy:1:")
+    poke_first(m, how)
+    expect_identical(m[1], 99)
+    expect_error(sharedHandle(m), "changed")
+    expect_identical(unserialize(serialize(m, NULL))[1:2], c(99, 2))
+  }
+})
+
 test_that("a matrix that R has read through pointers stays lazy, and a changed copy copies its changed pages only", {
   m <- lazyVector("numeric", 1e6, function(start, end) as.numeric(start:end))
   dim(m) <- c(1000, 1000)

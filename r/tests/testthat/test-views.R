@@ -154,21 +154,32 @@ test_that("wrappers that R makes are recognized", {
   expect_identical(o[], as.numeric(1:1000))
 })
 
-test_that("a writable pointer used for writing is noticed: then the data is sent", {
-  skip_if_not_installed("Rcpp")
-  skip_on_cran()
-  Rcpp::cppFunction("void poke_first(Rcpp::NumericVector x) { x[0] = 99; }", env = environment())
-  s <- share(as.numeric(1:20000))
-  other <- attachShared(sharedHandle(s))
-  poke_first(s)
-  expect_identical(s[1], 99)
-  back <- in_child(function(x) x[1], list(s))
-  expect_identical(back, 99)
-  expect_gt(wire_size(s), 20000 * 8)
-  expect_error(sharedHandle(s), "changed")
-  y <- s
-  y[2] <- 0
-  expect_identical(y[1:2], c(99, 0))
+test_that("a pointer used for writing is noticed, whatever it was asked for: then the data is sent", {
+  for (how in 0:2) {
+    s <- share(as.numeric(1:20000))
+    other <- attachShared(sharedHandle(s))
+    poke_first(s, how)
+    expect_identical(s[1], 99)
+    back <- in_child(function(x) x[1], list(s))
+    expect_identical(back, 99)
+    expect_gt(wire_size(s), 20000 * 8)
+    expect_error(sharedHandle(s), "changed")
+    y <- s
+    y[2] <- 0
+    expect_identical(y[1:2], c(99, 0))
+  }
+})
+
+test_that("so it is where elements are converted", {
+  for (how in 0:2) {
+    s <- example_package()$shared_samples()$float32
+    expect_match(sharedHandle(s), "^onecopy:1:")
+    expect_identical(s + 0, c(0.5, -1.5, 3.25))
+    expect_match(sharedHandle(s), "^onecopy:1:")
+    poke_first(s, how)
+    expect_error(sharedHandle(s), "changed")
+    expect_identical(unserialize(serialize(s, NULL))[], c(99, -1.5, 3.25))
+  }
 })
 
 test_that("strings", {
