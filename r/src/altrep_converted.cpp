@@ -43,26 +43,6 @@ void* data_pointer(SEXP x, Rboolean) {
   return untyped(cache_of(x));
 }
 
-template <class T>
-T element(SEXP x, R_xlen_t i) {
-  SEXP cache = cache_of(x);
-  if (cache != R_NilValue) return elements_of<T>(cache)[i];
-  T item;
-  convert(how_of(x), TYPEOF(x), i, 1, &item);
-  return item;
-}
-
-template <class T>
-R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-  const R_xlen_t count = std::min(n, state_of(x)->length - start);
-  if (count <= 0) return 0;
-  if (SEXP cache = cache_of(x); cache != R_NilValue)
-    std::memcpy(out, elements_of<T>(cache) + start, static_cast<std::size_t>(count) * sizeof(T));
-  else
-    convert(how_of(x), TYPEOF(x), start, count, out);
-  return count;
-}
-
 SEXP duplicate(SEXP x, Rboolean) {
   const view_state* s = state_of(x);
   SEXP whole = PROTECT(Rf_allocVector(TYPEOF(x), s->length));
@@ -75,16 +55,6 @@ SEXP duplicate(SEXP x, Rboolean) {
   return whole;
 }
 
-template <class T, SEXPTYPE type>
-SEXP extract_subset(SEXP x, SEXP index, SEXP) {
-  return entry([&]() -> SEXP {
-    SEXP picked = r_call([=] {
-      return pick<T>(index, state_of(x)->length, type, [=](R_xlen_t i) { return element<T>(x, i); });
-    });
-    return Rf_isNull(picked) ? nullptr : picked;
-  });
-}
-
 // Narrow integers without a bitmap have no room for a missing value.
 int no_missing(SEXP x) {
   const conversion& how = how_of(x);
@@ -94,24 +64,45 @@ int no_missing(SEXP x) {
           how.from == onecopy::dtype::uint16);
 }
 
-template <class T, SEXPTYPE type>
-void common(R_altrep_class_t c) {
-  R_set_altrep_Length_method(c, length_of_view);
-  R_set_altrep_Inspect_method(c, inspect_view);
-  R_set_altrep_Duplicate_method(c, duplicate);
-  R_set_altrep_Serialized_state_method(c, serialized_state_of_view);
-  R_set_altrep_Unserialize_method(c, travel_unserialize);
-  R_set_altvec_Dataptr_method(c, data_pointer);
-  R_set_altvec_Dataptr_or_null_method(c, cached_data);
-  R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
-}
-
 struct methods {
-  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
-  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-    return ocr::get_region<T>(x, start, n, out);
+  template <class T>
+  static T element(SEXP x, R_xlen_t i) {
+    SEXP cache = cache_of(x);
+    if (cache != R_NilValue) return elements_of<T>(cache)[i];
+    T item;
+    convert(how_of(x), TYPEOF(x), i, 1, &item);
+    return item;
   }
-  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common<T, type>(c); }
+
+  template <class T>
+  static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    const R_xlen_t count = std::min(n, state_of(x)->length - start);
+    if (count <= 0) return 0;
+    if (SEXP cache = cache_of(x); cache != R_NilValue)
+      std::memcpy(out, elements_of<T>(cache) + start, static_cast<std::size_t>(count) * sizeof(T));
+    else
+      convert(how_of(x), TYPEOF(x), start, count, out);
+    return count;
+  }
+
+  template <class T, SEXPTYPE type>
+  static SEXP extract_subset(SEXP x, SEXP index, SEXP) {
+    return entry([&]() -> SEXP {
+      SEXP picked = r_call([=] {
+        return pick<T>(index, state_of(x)->length, type, [=](R_xlen_t i) { return element<T>(x, i); });
+      });
+      return Rf_isNull(picked) ? nullptr : picked;
+    });
+  }
+
+  template <class T, SEXPTYPE type>
+  static void common(R_altrep_class_t c) {
+    set_common_view_methods(c);
+    R_set_altrep_Duplicate_method(c, duplicate);
+    R_set_altvec_Dataptr_method(c, data_pointer);
+    R_set_altvec_Dataptr_or_null_method(c, cached_data);
+    R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
+  }
 };
 
 }  // namespace

@@ -25,8 +25,6 @@ R_xlen_t length(SEXP x) { return read_promise(R_altrep_data1(x)).length; }
 void* data_pointer(SEXP x, Rboolean) { refuse(x); }
 // NULL, not an error: R asks for it also where it only wants to know.
 const void* no_pointer(SEXP) { return nullptr; }
-template <class T> T element(SEXP x, R_xlen_t) { refuse(x); }
-template <class T> R_xlen_t get_region(SEXP x, R_xlen_t, R_xlen_t, T*) { refuse(x); }
 SEXP subset(SEXP x, SEXP, SEXP) { refuse(x); }
 SEXP serialized_state(SEXP x) { return R_altrep_data1(x); }
 SEXP duplicate(SEXP x, Rboolean) {
@@ -54,10 +52,8 @@ R_altrep_class_t common(R_altrep_class_t c) {
 }
 
 struct methods {
-  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
-  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-    return ocr::get_region<T>(x, start, n, out);
-  }
+  template <class T> static T element(SEXP x, R_xlen_t) { refuse(x); }
+  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t, R_xlen_t, T*) { refuse(x); }
   template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common(c); }
 };
 
@@ -97,10 +93,10 @@ SEXP build_gone(SEXP state, const char* reason, const char* kind) {
 void register_gone_classes(DllInfo* dll) {
   classes = make_number_classes<methods>("gone_", dll);
   string_class = common(R_make_altstring_class("gone_chr", "onecopy", dll));
-  R_set_altstring_Elt_method(string_class, element<SEXP>);
+  R_set_altstring_Elt_method(string_class, methods::element<SEXP>);
 #if R_VERSION >= R_Version(4, 3, 0)
   list_class = common(R_make_altlist_class("gone_list", "onecopy", dll));
-  R_set_altlist_Elt_method(list_class, element<SEXP>);
+  R_set_altlist_Elt_method(list_class, methods::element<SEXP>);
 #endif
 }
 

@@ -67,44 +67,6 @@ bool any_may_have_failed(SEXP x) {
 }
 
 // Loops call this for each element, so it reads first and asks later: asking first costs more than reading.
-template <class T>
-T element(SEXP x, R_xlen_t i) {
-  return entry([&] {
-    const onecopy::lazy_vector& v = usable_lazy(x);
-    const auto* items = reinterpret_cast<const T*>(v.data());
-    if (!may_have_failed(items[i])) return items[i];
-    throw_if_unfilled(v);
-    v.ensure(static_cast<std::uint64_t>(i) * sizeof(T), sizeof(T));
-    return items[i];
-  });
-}
-
-template <class T>
-R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-  return entry([&]() -> R_xlen_t {
-    const onecopy::lazy_vector& v = usable_lazy(x);
-    const R_xlen_t count = std::min(n, length(x) - start);
-    if (count <= 0) return 0;
-    read_lazy(v, static_cast<std::uint64_t>(start) * sizeof(T), static_cast<std::uint64_t>(count) * sizeof(T), out);
-    return count;
-  });
-}
-
-template <class T, SEXPTYPE type>
-SEXP extract_subset(SEXP x, SEXP index, SEXP) {
-  return entry([&]() -> SEXP {
-    const onecopy::lazy_vector& v = usable_lazy(x);
-    const R_xlen_t n = length(x);
-    if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
-    const auto* items = reinterpret_cast<const T*>(v.data());
-    // Each is touched once, and the error looked for afterwards: of more than the budget, what was filled first is gone
-    // when the last is there.
-    keep picked(r_call([=] { return pick<T>(index, n, type, [=](R_xlen_t i) { return items[i]; }); }));
-    if (any_may_have_failed<T>(picked)) throw_if_unfilled(v);
-    return static_cast<SEXP>(picked);
-  });
-}
-
 SEXP duplicate(SEXP x, Rboolean deep) {
   return entry([&]() -> SEXP {
     const lazy_state s = *lazy_state_of(x);
@@ -176,19 +138,51 @@ Rboolean inspect(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
   return TRUE;
 }
 
-template <class T, SEXPTYPE type>
-void common(R_altrep_class_t c) {
-  set_common_lazy_methods(c);
-  R_set_altvec_Dataptr_method(c, data_pointer);
-  R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
-}
-
 struct methods {
-  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
-  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-    return ocr::get_region<T>(x, start, n, out);
+  template <class T>
+  static T element(SEXP x, R_xlen_t i) {
+    return entry([&] {
+      const onecopy::lazy_vector& v = usable_lazy(x);
+      const auto* items = reinterpret_cast<const T*>(v.data());
+      if (!may_have_failed(items[i])) return items[i];
+      throw_if_unfilled(v);
+      v.ensure(static_cast<std::uint64_t>(i) * sizeof(T), sizeof(T));
+      return items[i];
+    });
   }
-  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common<T, type>(c); }
+
+  template <class T>
+  static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    return entry([&]() -> R_xlen_t {
+      const onecopy::lazy_vector& v = usable_lazy(x);
+      const R_xlen_t count = std::min(n, length(x) - start);
+      if (count <= 0) return 0;
+      read_lazy(v, static_cast<std::uint64_t>(start) * sizeof(T), static_cast<std::uint64_t>(count) * sizeof(T), out);
+      return count;
+    });
+  }
+
+  template <class T, SEXPTYPE type>
+  static SEXP extract_subset(SEXP x, SEXP index, SEXP) {
+    return entry([&]() -> SEXP {
+      const onecopy::lazy_vector& v = usable_lazy(x);
+      const R_xlen_t n = length(x);
+      if (TYPEOF(index) != INTSXP && TYPEOF(index) != REALSXP) return nullptr;
+      const auto* items = reinterpret_cast<const T*>(v.data());
+      // Each is touched once, and the error looked for afterwards: of more than the budget, what was filled first is
+      // gone when the last is there.
+      keep picked(r_call([=] { return pick<T>(index, n, type, [=](R_xlen_t i) { return items[i]; }); }));
+      if (any_may_have_failed<T>(picked)) throw_if_unfilled(v);
+      return static_cast<SEXP>(picked);
+    });
+  }
+
+  template <class T, SEXPTYPE type>
+  static void common(R_altrep_class_t c) {
+    set_common_lazy_methods(c);
+    R_set_altvec_Dataptr_method(c, data_pointer);
+    R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
+  }
 };
 
 }  // namespace

@@ -139,11 +139,8 @@ SEXP build_list_view(const view_state& state, R_xlen_t min_length, SEXP pointer)
 
 void register_list_class(DllInfo* dll) {
   list_class = R_make_altlist_class("list", "onecopy", dll);
-  R_set_altrep_Length_method(list_class, length_of_view);
-  R_set_altrep_Inspect_method(list_class, inspect_view);
+  set_common_view_methods(list_class);
   R_set_altrep_Duplicate_method(list_class, duplicate);
-  R_set_altrep_Serialized_state_method(list_class, serialized_state_of_view);
-  R_set_altrep_Unserialize_method(list_class, travel_unserialize);
   R_set_altvec_Dataptr_method(list_class, data_pointer);
   R_set_altvec_Dataptr_or_null_method(list_class, data_pointer_or_null);
   R_set_altvec_Extract_subset_method(list_class, extract_subset);

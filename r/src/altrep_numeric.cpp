@@ -110,25 +110,6 @@ const void* data_pointer_or_null(SEXP x) {
   return data;
 }
 
-template <class T>
-T element(SEXP x, R_xlen_t i) {
-  const std::byte* data = last_read.of(x);
-  if (!data) data = find_elements(x);
-  T item;
-  std::memcpy(&item, data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
-  return item;
-}
-
-template <class T>
-R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-  const view_state* s = state_of(x);
-  const R_xlen_t count = std::min(n, s->length - start);
-  if (count <= 0) return 0;
-  std::memcpy(out, s->data + static_cast<std::size_t>(start) * sizeof(T), static_cast<std::size_t>(count) * sizeof(T));
-  if (s->ref && !s->ref->region.intact()) raise("corrupt", cut_short);
-  return count;
-}
-
 // A copy of the view's bytes in a region of its own, which this process may write in place until it travels.
 SEXP shared_duplicate(const view_state& from) {
   onecopy::writer w;
@@ -187,42 +168,52 @@ SEXP duplicate(SEXP x, Rboolean deep) {
   });
 }
 
-template <class T, SEXPTYPE type>
-SEXP extract_subset(SEXP x, SEXP index, SEXP) {
-  return entry([&]() -> SEXP {
-    const view_state s = *state_of(x);
-    keep picked(r_call([=] {
-      return pick<T>(index, s.length, type, [=](R_xlen_t i) {
-        T item;
-        std::memcpy(&item, s.data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
-        return item;
-      });
-    }));
-    if (Rf_isNull(picked)) return nullptr;
-    if (s.ref) s.ref->region.check_intact();
-    if (s.flags & shared_subset) return share_subset(picked, s.flags);
-    return picked;
-  });
-}
-
-template <class T, SEXPTYPE type>
-void common(R_altrep_class_t c) {
-  R_set_altrep_Length_method(c, length_of_view);
-  R_set_altrep_Inspect_method(c, inspect_view);
-  R_set_altrep_Duplicate_method(c, duplicate);
-  R_set_altrep_Serialized_state_method(c, serialized_state_of_view);
-  R_set_altrep_Unserialize_method(c, travel_unserialize);
-  R_set_altvec_Dataptr_method(c, data_pointer);
-  R_set_altvec_Dataptr_or_null_method(c, data_pointer_or_null);
-  R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
-}
-
 struct methods {
-  template <class T> static T element(SEXP x, R_xlen_t i) { return ocr::element<T>(x, i); }
-  template <class T> static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
-    return ocr::get_region<T>(x, start, n, out);
+  template <class T>
+  static T element(SEXP x, R_xlen_t i) {
+    const std::byte* data = last_read.of(x);
+    if (!data) data = find_elements(x);
+    T item;
+    std::memcpy(&item, data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+    return item;
   }
-  template <class T, SEXPTYPE type> static void common(R_altrep_class_t c) { ocr::common<T, type>(c); }
+
+  template <class T>
+  static R_xlen_t get_region(SEXP x, R_xlen_t start, R_xlen_t n, T* out) {
+    const view_state* s = state_of(x);
+    const R_xlen_t count = std::min(n, s->length - start);
+    if (count <= 0) return 0;
+    std::memcpy(out, s->data + static_cast<std::size_t>(start) * sizeof(T), static_cast<std::size_t>(count) * sizeof(T));
+    if (s->ref && !s->ref->region.intact()) raise("corrupt", cut_short);
+    return count;
+  }
+
+  template <class T, SEXPTYPE type>
+  static SEXP extract_subset(SEXP x, SEXP index, SEXP) {
+    return entry([&]() -> SEXP {
+      const view_state s = *state_of(x);
+      keep picked(r_call([=] {
+        return pick<T>(index, s.length, type, [=](R_xlen_t i) {
+          T item;
+          std::memcpy(&item, s.data + static_cast<std::size_t>(i) * sizeof(T), sizeof(T));
+          return item;
+        });
+      }));
+      if (Rf_isNull(picked)) return nullptr;
+      if (s.ref) s.ref->region.check_intact();
+      if (s.flags & shared_subset) return share_subset(picked, s.flags);
+      return picked;
+    });
+  }
+
+  template <class T, SEXPTYPE type>
+  static void common(R_altrep_class_t c) {
+    set_common_view_methods(c);
+    R_set_altrep_Duplicate_method(c, duplicate);
+    R_set_altvec_Dataptr_method(c, data_pointer);
+    R_set_altvec_Dataptr_or_null_method(c, data_pointer_or_null);
+    R_set_altvec_Extract_subset_method(c, extract_subset<T, type>);
+  }
 };
 
 }  // namespace

@@ -297,11 +297,8 @@ SEXP build_string_view(const view_state& state, SEXP pointer) {
 
 void register_string_class(DllInfo* dll) {
   string_class = R_make_altstring_class("chr", "onecopy", dll);
-  R_set_altrep_Length_method(string_class, length_of_view);
-  R_set_altrep_Inspect_method(string_class, inspect_view);
+  set_common_view_methods(string_class);
   R_set_altrep_Duplicate_method(string_class, duplicate);
-  R_set_altrep_Serialized_state_method(string_class, serialized_state_of_view);
-  R_set_altrep_Unserialize_method(string_class, travel_unserialize);
   R_set_altvec_Dataptr_method(string_class, data_pointer);
   R_set_altvec_Dataptr_or_null_method(string_class, data_pointer_or_null);
   R_set_altvec_Extract_subset_method(string_class, extract_subset);

@@ -25,6 +25,20 @@ SEXP empty_pointer(const char* tag, R_CFinalizer_t drop) {
   });
 }
 
+R_xlen_t length(SEXP x) { return state_of(x)->length; }
+
+Rboolean inspect(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
+  const view_state* s = state_of(x);
+  Rprintf(" onecopy %s (len=%lld, node=%u%s%s)\n", Rf_type2char(static_cast<SEXPTYPE>(s->type)),
+          static_cast<long long>(s->length), s->node, s->flags & private_pages ? ", private pages" : "",
+          s->flags & copy_on_write ? "" : ", writable");
+  return TRUE;
+}
+
+SEXP serialized_state(SEXP x) {
+  return entry([&] { return travel_state(x); });
+}
+
 }  // namespace
 
 SEXP new_region_pointer(const onecopy::region& region, bool creator) {
@@ -64,8 +78,6 @@ SEXP region_pointer_of(SEXP view) {
   return TYPEOF(held) == LISTSXP ? CAR(held) : held;
 }
 
-R_xlen_t length_of_view(SEXP x) { return state_of(x)->length; }
-
 bool diverged(SEXP view) {
   const view_state* s = state_of(view);
   if (s->flags & (private_pages | modified)) return true;
@@ -95,12 +107,11 @@ void report_copy(SEXP view, const char* why) {
   });
 }
 
-Rboolean inspect_view(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
-  const view_state* s = state_of(x);
-  Rprintf(" onecopy %s (len=%lld, node=%u%s%s)\n", Rf_type2char(static_cast<SEXPTYPE>(s->type)),
-          static_cast<long long>(s->length), s->node, s->flags & private_pages ? ", private pages" : "",
-          s->flags & copy_on_write ? "" : ", writable");
-  return TRUE;
+void set_common_view_methods(R_altrep_class_t c) {
+  R_set_altrep_Length_method(c, length);
+  R_set_altrep_Inspect_method(c, inspect);
+  R_set_altrep_Serialized_state_method(c, serialized_state);
+  R_set_altrep_Unserialize_method(c, travel_unserialize);
 }
 
 }  // namespace ocr

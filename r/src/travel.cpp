@@ -144,10 +144,6 @@ SEXP travel_state(SEXP view) {
   }
 }
 
-SEXP serialized_state_of_view(SEXP x) {
-  return entry([&] { return travel_state(x); });
-}
-
 SEXP travel_unserialize(SEXP, SEXP state) {
   return entry([&]() -> SEXP {
     travel_header header;

@@ -117,10 +117,8 @@ void note_traveller_elsewhere();
 SEXP travellers();  // a pairlist of region pointers, each region once
 bool travellers_elsewhere();
 
-// The methods that all classes share.
-Rboolean inspect_view(SEXP x, int, int, int, void (*)(SEXP, int, int, int));
-R_xlen_t length_of_view(SEXP x);
-SEXP serialized_state_of_view(SEXP x);
+// The methods that do not depend on what the view shows.
+void set_common_view_methods(R_altrep_class_t c);
 
 // Warns (option onecopy.report_copies) that something large that was shared is copied after all.
 void report_copy(SEXP view, const char* why);
