@@ -121,15 +121,9 @@ sendSharedMessage <- function(to, bytes = raw(), objects = list(), timeout = NUL
 receiveSharedMessage <- function(from, timeout = NULL) {
   if (!inherits(from, "onecopy_channel")) stop("`from` must be a channel; see ?channels.", call. = FALSE)
   got <- .Call(oc_receive_message, from, timeout)
-  accepted <- function(x) if (inherits(x, "onecopy_refused")) refusal(x) else x
+  # An object that was refused is a condition in its place, not raised.
+  accepted <- function(x) if (inherits(x, "onecopy_refused")) onecopy_error(x[1L], x[2L], remedy = x[3L]) else x
   list(bytes = got[[1L]], objects = lapply(got[[2L]], accepted))
-}
-
-# An error condition as all others of the package, not raised.
-refusal <- function(x) {
-  x <- unclass(x)
-  structure(class = c(paste0("onecopy_", x[1L]), "onecopy_error", "error", "condition"),
-            list(message = x[2L], call = NULL, kind = x[1L], remedy = x[3L]))
 }
 
 #' @rdname channels

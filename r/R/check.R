@@ -1,9 +1,11 @@
-# What arguments must be: each function returns the value, or says the argument's name and what it has to be.
-# The error has the class of those that the library raises.
-wrong_argument <- function(name, must) {
-  stop(structure(class = c("onecopy_invalid_argument", "onecopy_error", "error", "condition"),
-                 list(message = paste0("`", name, "` must be ", must, "."), call = NULL)))
+# A condition as those that the library raises, of class onecopy_<kind>; to be given to stop().
+onecopy_error <- function(kind, ..., remedy = "") {
+  structure(class = c(paste0("onecopy_", kind), "onecopy_error", "error", "condition"),
+            list(message = paste0(...), call = NULL, kind = kind, remedy = remedy))
 }
+
+# What arguments must be: each function returns the value, or says the argument's name and what it has to be.
+wrong_argument <- function(name, must) stop(onecopy_error("invalid_argument", "`", name, "` must be ", must, "."))
 
 check_flag <- function(x, name) {
   if (is.logical(x) && length(x) == 1L && !is.na(x)) x else wrong_argument(name, "TRUE or FALSE")

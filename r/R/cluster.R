@@ -79,10 +79,7 @@ unshareCluster <- function(cl, x, timeout = 300) {
   invisible()
 }
 
-stop_cluster <- function(kind, ...) {
-  stop(structure(class = c(paste0("onecopy_", kind), "onecopy_error", "error", "condition"),
-                 list(message = paste0(...), call = NULL, kind = kind, remedy = "")))
-}
+stop_cluster <- function(...) stop(onecopy_error(...))
 
 # The regions that the object's serialized form names. All that can hold a shared vector is searched in this way, also
 # closures and environments.

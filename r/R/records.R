@@ -103,10 +103,8 @@ withRecord <- function(record, expr, timeout = NULL, repair = NULL) {
   died <- .Call(oc_record_lock, pointer, timeout)
   if (died) {
     if (is.null(repair)) {
-      stop(structure(class = c("onecopy_owner_died", "onecopy_error", "error", "condition"),
-                     list(message = paste0("A process was killed while it changed the record: what it left may be half ",
-                                           "done. Give withRecord() a function `repair` that puts it right."),
-                          call = NULL)))
+      stop(onecopy_error("owner_died", "A process was killed while it changed the record: what it left may be half ",
+                         "done. Give withRecord() a function `repair` that puts it right."))
     }
     repair(record)
     .Call(oc_record_repaired, pointer)

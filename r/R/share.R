@@ -90,14 +90,12 @@ setMethod("share", "ANY", function(x, ..., copyOnWrite, sharedSubset, sharedCopy
 })
 
 cannot_share <- function(classes) {
-  structure(
-    class = c("onecopy_cannot_share", "onecopy_error", "error", "condition"),
-    list(message = paste0(
-      "The object of the class <", classes[1L], "> cannot be shared.\n",
-      "To suppress this error and return the same object,\n",
-      "provide `mustWork = FALSE` as a function argument\n",
-      "or change its default value in the package settings\n"
-    ), call = NULL)
+  onecopy_error(
+    "cannot_share",
+    "The object of the class <", classes[1L], "> cannot be shared.\n",
+    "To suppress this error and return the same object,\n",
+    "provide `mustWork = FALSE` as a function argument\n",
+    "or change its default value in the package settings\n"
   )
 }
 
