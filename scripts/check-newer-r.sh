@@ -6,7 +6,8 @@
 # suite: trixie (R 4.5) unless given, or forky or sid (R 4.6). directory: where the root is made, and kept for the next
 # run (/var/tmp/onecopy-<suite>). Needs root and debootstrap, and a network only to make the root. The package is built
 # and checked with `R CMD check --as-cran`, then all its tests run against what was installed. Fails on errors, warnings
-# and failed tests; prints the notes and the total of the tests.
+# and failed tests; prints the notes and the total of the tests. Runs in different directories don't disturb each other;
+# a second one in the same directory refuses to start.
 set -euo pipefail
 suite=${1:-trixie}
 root=${2:-/var/tmp/onecopy-$suite}
@@ -18,23 +19,33 @@ packages=(ca-certificates ccache pandoc qpdf procps r-base-core r-base-dev r-cra
   r-cran-rcpp r-cran-rmarkdown r-cran-testthat r-cran-tibble r-bioc-biocparallel)
 
 [ "$(id -u)" = 0 ] || { echo "check-newer-r: run it as root: debootstrap and chroot need it" >&2; exit 1; }
-unmount() {
-  for place in dev/shm proc; do
-    if mountpoint -q "$root/$place"; then umount "$root/$place" || umount -l "$root/$place"; fi
-  done
-}
-trap unmount EXIT
+
+# Mounts and processes are in namespaces of their own: however this ends, the kernel takes both away, and no other run
+# sees them. The lock is held as long as anything runs there.
+if [ "${ONECOPY_CHECK_INSIDE:-}" != "$root" ]; then
+  mkdir -p "$(dirname "$root")"
+  exec 9>"$root.lock"
+  flock -n 9 || { echo "check-newer-r: another run uses $root; wait for its end, or name another directory" >&2; exit 1; }
+  # A job of its own group: what is started in the background otherwise ignores SIGINT, and so do the tests' workers.
+  set -m
+  ONECOPY_CHECK_INSIDE=$root setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child \
+    bash "$0" "$suite" "$root" </dev/null &
+  trap 'kill -KILL %1 2>/dev/null || true' EXIT
+  status=0
+  wait %1 || status=$?
+  exit "$status"
+fi
+
 if [ ! -x "$root/usr/bin/apt-get" ] || [ -e "$root.unfinished" ]; then
   echo "making $suite in $root (about 2 GB)"
   touch "$root.unfinished"
-  unmount
   rm -rf --one-file-system "$root"
   debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$mirror"
   rm "$root.unfinished"
 fi
 mkdir -p "$root/proc" "$root/dev/shm"
-mountpoint -q "$root/proc" || mount -t proc proc "$root/proc"
-mountpoint -q "$root/dev/shm" || mount -t tmpfs -o size=4g tmpfs "$root/dev/shm"
+mount -t proc proc "$root/proc"
+mount -t tmpfs -o size=4g tmpfs "$root/dev/shm"
 [ -c "$root/dev/null" ] || mknod -m 666 "$root/dev/null" c 1 3
 if [ "$(cat "$root/packages" 2>/dev/null)" != "${packages[*]}" ]; then
   # The lists of a mirror that stands still expire; they are signed all the same.
@@ -54,7 +65,7 @@ rm -rf "$root/check"
 mkdir -p "$root/check/none/src/contrib" "$root/dev/shm/store"
 chmod 700 "$root/dev/shm/store"
 (cd "$here" && tar -ch --exclude='*.o' --exclude='*.so' --exclude='*.a' r) | tar -x -C "$root/check"
-(cd "$here/examples" && tar -ch --exclude='*.o' --exclude='*.so' r-linking-to) | tar -x -C "$root/check"
+(cd "$here/examples" && tar -ch --exclude='*.o' --exclude='*.so' r-linking-to r-lazy-source) | tar -x -C "$root/check"
 cp "$here/tests/suites/r_run.R" "$root/check/"
 touch "$root/check/none/src/contrib/PACKAGES"
 {
@@ -80,11 +91,12 @@ env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/r
   mkdir -p library
   R CMD INSTALL --library=library onecopy_*.tar.gz >install.log 2>&1 || { tail -n 40 install.log; exit 1; }
   export R_LIBS=/check/library ONECOPY_RLIB=/check/library ONECOPY_DIR=/dev/shm/store NOT_CRAN=true
-  R CMD INSTALL --no-docs --library=library r-linking-to >example.log 2>&1 || { tail -n 40 example.log; exit 1; }
+  R CMD INSTALL --no-docs --library=library r-linking-to r-lazy-source >examples.log 2>&1 ||
+    { tail -n 40 examples.log; exit 1; }
   Rscript --vanilla r_run.R >tests.log 2>&1
   cat tests.log
   printf "%s\n" "$summary"
   totals=$(grep -aE "^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$" tests.log | tail -n 1)
   printf "%s\n" "${totals:-the tests did not come to an end}"
   [ "$status" -eq 0 ] && [[ $summary != *ERROR* && $summary != *WARNING* ]] && [[ $totals == *" 0 failed,"* ]]
-'
+' 9>&-
