@@ -4,7 +4,7 @@ lazy_file <- function(path) {
   path <- check_path(path)
   seen <- file.info(path, extra_cols = FALSE)
   if (is.na(seen$size) || seen$isdir)
-    wrong_argument("path", paste0("a file; there is no such file: ", if (nchar(path) > 200) "its name is too long" else path))
+    wrong_argument("path", paste0("a file; there is no such file: ", if (nchar(path, "bytes") > 200) "its name is too long" else path))
   list(path = normalizePath(path), size = seen$size, changed = as.numeric(seen$mtime))
 }
 

@@ -13,7 +13,8 @@ listSharedObjects <- function(end = NULL, start = NULL) {
 
 check_ids <- function(id) {
   # R's environments, which hold what is mapped, refuse names that are longer than anything that can be an id.
-  if (!is.character(id) || anyNA(id) || any(!nchar(id) | nchar(id, "bytes") > 1000 | grepl("[[:cntrl:]]", id))) {
+  odd <- function(id) !nzchar(id) | nchar(id, "bytes") > 1000 | grepl("[\001-\037\177]", id, useBytes = TRUE)
+  if (!is.character(id) || anyNA(id) || any(odd(id))) {
     stop("`id` must be a character vector of ids, names or handles, without NA and \"\".", call. = FALSE)
   }
   id

@@ -303,6 +303,15 @@ test_that("functions of any object take any object", {
   expect_length(channelPair(), 2)
 })
 
+test_that("text that is no UTF-8", {
+  broken <- "no such\xff"
+  expect_false(hasSharedMemory(broken))
+  expect_false(hasSharedMemory("\u00c0"))
+  expect_error(freeSharedMemory("a\xff\n"), "`id`")
+  expect_error(mapSharedFile(broken), "no such file")
+  if (lazy_here) for (read in list(lazyBinary, lazyText)) expect_error(read(broken), "no such file")
+})
+
 test_that("names of options and properties that there are not", {
   x <- share(c(1, 2, 3))
   expect_warning(sharedObjectPkgOptions(copyOnwrite = TRUE), "copyOnwrite.*there are.*copyOnWrite")
