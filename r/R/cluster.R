@@ -19,7 +19,8 @@
 #'   after `bpstart()`. onecopy must be installed for all workers.
 #' @param x What [share()] takes.
 #' @param ... Passed to [share()], where `x` is not shared yet.
-#' @param timeout Seconds to wait for a worker, while sending or for its answer, before it is given up.
+#' @param timeout Seconds to wait for a worker, while sending or for its answer, before it is given up. For workers that
+#'   are reached by sockets; those of MPI and of BiocParallel are waited for as these packages do.
 #' @return `shareCluster()`: `x`, shared. `unshareCluster()`: nothing, invisibly.
 #' @section Errors:
 #' A worker that has ended or does not answer is an error of class `onecopy_peer_closed` that names it; parallel's
