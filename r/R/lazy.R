@@ -41,8 +41,12 @@
 #' # Changing elements
 #' `x[i] <- value` gives a private copy of the pages changed. With `writable = TRUE` all processes see the change;
 #' changed chunks are kept in a file when memory is needed (`ONECOPY_SPILL`, default `/var/tmp`), or, for
-#' `lazyBinary(write = TRUE)`,
-#' written back to the file.
+#' `lazyBinary(write = TRUE)`, written back to the file.
+#'
+#' On R 4.6 this holds while the vector has one name: if it was assigned to and has got a second one since (`y <- x`,
+#' or an error in a function that was given `x`), R copies all of it into an ordinary vector before the next
+#' assignment, `is.lazy(x)` is `FALSE`, and nobody else sees that change. `x <- attachShared(sharedHandle(x))` before
+#' it avoids that.
 #'
 #' # Strings
 #' have no fixed size. Each lies in a record of `width` bytes (in UTF-8, to which `populate`'s strings are converted),
