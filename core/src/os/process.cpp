@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -157,6 +158,17 @@ std::string file_of_code(const void* address) {
     return realpath(info.dli_fname, whole) != nullptr ? whole : info.dli_fname;
   auto self = read_link(AT_FDCWD, "/proc/self/exe");  // a program found through PATH
   return self && *self ? **self : "";
+}
+
+std::vector<std::string> loaded_libraries() {
+  std::vector<std::string> paths;
+  const auto note = [](dl_phdr_info* info, std::size_t, void* to) {
+    if (info->dlpi_name != nullptr && std::strchr(info->dlpi_name, '/') != nullptr)
+      static_cast<std::vector<std::string>*>(to)->emplace_back(info->dlpi_name);
+    return 0;
+  };
+  dl_iterate_phdr(note, &paths);
+  return paths;
 }
 
 bool is_executable(const std::string& path) {

@@ -54,6 +54,8 @@ void ignore_broken_pipes() noexcept;
 
 // The path of the shared library or program that contains `address`; "" when unknown.
 std::string file_of_code(const void* address);
+// The paths of all shared libraries of this process that were found by a path.
+std::vector<std::string> loaded_libraries();
 bool is_executable(const std::string& path);
 std::uint64_t physical_memory();   // bytes
 std::uint64_t memory_limit();      // physical memory, or the cgroup's limit when that is lower

@@ -33,6 +33,11 @@ std::string find_program() {
                               "/../../onecopy/libs/onecopy-pager"})
       if (os::is_executable(folder + place)) return folder + place;
   }
+  // Such a package may be in another library of R than its neighbour, which it has loaded.
+  for (const std::string& loaded : os::loaded_libraries()) {
+    const std::string beside = loaded.substr(0, loaded.rfind('/')) + "/onecopy-pager";
+    if (os::is_executable(beside)) return beside;
+  }
   std::string path = os::environment("PATH");
   while (!path.empty()) {
     const auto colon = path.find(':');

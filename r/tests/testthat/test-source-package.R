@@ -18,6 +18,18 @@ test_that("a package that links to onecopy fills lazy vectors with its own C++",
   expect_identical(seen, numbers[c(1, 300000)] * 0.5 + 10)
 })
 
+test_that("it finds the pager of onecopy, in whichever library of R either is", {
+  skip_if_not_installed("onecopyscaled")
+  file <- tempfile()
+  writeBin(1:1000, file, size = 2)
+  store <- tempfile("store-", dirname(Sys.getenv("ONECOPY_DIR", "/dev/shm/x")))  # where no pager runs yet
+  dir.create(store, mode = "0700")
+  on.exit(unlink(store, recursive = TRUE))
+  seen <- callr::r(function(file) getExportedValue("onecopyscaled", "scaledFile")(file)[1000], list(file),
+                   libpath = .libPaths(), env = c(callr::rcmd_safe_env(), ONECOPY_DIR = store))
+  expect_identical(seen, 1000)
+})
+
 test_that("what was changed goes back to its file, and what can't is an error", {
   skip_if_not_installed("onecopyscaled")
   file <- tempfile()
