@@ -1,7 +1,9 @@
-# A condition as those that the library raises, of class onecopy_<kind>; to be given to stop().
+# A condition as those that the library raises, of class onecopy_<kind>; to be given to stop(). Bytes that are no UTF-8
+# are shown by their numbers: R's functions refuse text that holds them.
 onecopy_error <- function(kind, ..., remedy = "") {
+  message <- iconv(enc2utf8(paste0(...)), "UTF-8", "UTF-8", sub = "byte")
   structure(class = c(paste0("onecopy_", kind), "onecopy_error", "error", "condition"),
-            list(message = paste0(...), call = NULL, kind = kind, remedy = remedy))
+            list(message = message, call = NULL, kind = kind, remedy = remedy))
 }
 
 # What arguments must be: each function returns the value, or says the argument's name and what it has to be.

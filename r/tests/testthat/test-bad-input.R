@@ -308,8 +308,8 @@ test_that("text that is no UTF-8", {
   expect_false(hasSharedMemory(broken))
   expect_false(hasSharedMemory("\u00c0"))
   expect_error(freeSharedMemory("a\xff\n"), "`id`")
-  expect_error(mapSharedFile(broken), "no such file")
-  if (lazy_here) for (read in list(lazyBinary, lazyText)) expect_error(read(broken), "no such file")
+  expect_error(mapSharedFile(broken), "no such file: no such<ff>")
+  if (lazy_here) for (read in list(lazyBinary, lazyText)) expect_error(read(broken), "no such file: no such<ff>")
 })
 
 test_that("names of options and properties that there are not", {
