@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import mmap
 import os
 import threading
 import time
@@ -29,6 +28,7 @@ from .. import _core
 from .._core import Region
 from ..errors import Error, NotFound
 from .directory import NAME, DirectoryPlugin
+from .here import bytes_here, handle_here
 
 T = TypeVar("T")
 log = logging.getLogger("onecopy.dask")
@@ -163,17 +163,7 @@ class Depot:
         return {"status": "OK", "data": to_serialize(data), "checksum": _core.checksum(data)}
 
     def _opened(self, identity: str) -> memoryview:
-        """The bytes as they are in the store: this process's own mapping may have pages that it wrote to."""
-        if identity in self.open:
-            data, region, _ = self.open[identity]
-        else:
-            region = _core.attach(handle_here(identity)).region
-            descriptor = region.open_descriptor()
-            try:
-                held = mmap.mmap(descriptor, region.size, mmap.MAP_SHARED, mmap.PROT_READ)
-            finally:
-                os.close(descriptor)
-            data = memoryview(held)
+        data, region = self.open[identity][:2] if identity in self.open else bytes_here(identity)
         self.open[identity] = data, region, time.monotonic()
         return data
 
@@ -228,10 +218,6 @@ class Depot:
             except Exception:  # said in the log
                 continue
         return list(self.homes.values())
-
-
-def handle_here(identity: str) -> str:
-    return f"onecopy:1:{_core.host_id()}:{_core.store_id()}:{identity}"
 
 
 # ------------------------------------------------------------------------------------------------------ of this process

@@ -8,7 +8,6 @@ it, takes no CPU from Ray's accounts, and ends with the job.
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 import random
 import time
@@ -21,6 +20,7 @@ from .. import _core
 from .._core import Region
 from ..errors import Error, InvalidArgument, NotFound, WrongHost
 from ..sync import Lock
+from .here import bytes_here, handle_here
 from .ray_hooks import drop_note, noted_under, put_note, running, tell_where
 
 log = logging.getLogger("onecopy.ray")
@@ -40,12 +40,12 @@ class Depot:
     """Reads objects of one node's store. Its methods are called through Ray."""
 
     def __init__(self) -> None:
-        self.open: dict[str, tuple[mmap.mmap, Region]] = {}
+        self.open: dict[str, tuple[memoryview, Region]] = {}
 
     def look(self, identity: str) -> tuple[str, int]:
         """"" and the size; or why it can't be read here."""
         try:
-            region = _core.attach(_handle_here(identity)).region
+            region = _core.attach(handle_here(identity)).region
         except Error as reason:
             return ("gone" if isinstance(reason, NotFound) else str(reason)), 0
         return ("writable" if region.writable else ""), region.size
@@ -55,26 +55,16 @@ class Depot:
         piece = np.frombuffer(self._opened(identity), np.uint8, size, offset)
         return piece, _core.checksum(piece)
 
-    def _opened(self, identity: str) -> mmap.mmap:
-        """The bytes as they are in the store."""
+    def _opened(self, identity: str) -> memoryview:
         if identity not in self.open:
             while len(self.open) >= _KEPT_OPEN:
                 del self.open[next(iter(self.open))]
-            region = _core.attach(_handle_here(identity)).region
-            descriptor = region.open_descriptor()
-            try:
-                self.open[identity] = mmap.mmap(descriptor, region.size, mmap.MAP_SHARED, mmap.PROT_READ), region
-            finally:
-                os.close(descriptor)
+            self.open[identity] = bytes_here(identity)
         return self.open[identity][0]
 
     def close(self, identity: str) -> None:
         """Lets go of an object that somebody has read to its end."""
         self.open.pop(identity, None)
-
-
-def _handle_here(identity: str) -> str:
-    return f"onecopy:1:{_core.host_id()}:{_core.store_id()}:{identity}"
 
 
 def _patience() -> float:
