@@ -223,14 +223,12 @@ def is_shared(obj: Any) -> bool:
 
 
 def block_is_shared(values: Any) -> bool:
-    if getattr(values, "is_lazy", False):
-        return True
+    if hasattr(values, "in_shared_memory"):  # a LateStringArray
+        return bool(values.in_shared_memory())
     for part in (values, *(getattr(values, name, None) for name in ("_ndarray", "_data", "_codes"))):
         if isinstance(part, np.ndarray) and is_shared(part):
             return True
-    held = getattr(values, "_coded", None)
-    if held is None:
-        held = getattr(values, "_pa_array", None)
+    held = getattr(values, "_pa_array", None)
     if held is None:
         return False
     from ._objects.arrow_buffers import arrow_is_shared

@@ -99,10 +99,10 @@ def test_numbers_and_strings_are_in_place():
     for name in ("int", "dbl"):
         assert onecopy.is_shared(r_table[name].to_numpy())
     coded = r_table["chr"].array
-    assert coded.is_coded  # no full strings were made
+    assert coded.is_late  # no full strings were made
     assert r_table.groupby("chr")["int"].sum().to_dict() == {"DL": 400, "UA": 600, "a longer carrier": 200}
     assert (r_table["chr"] == "DL").sum() == 200
-    assert coded.is_coded
+    assert coded.is_late
 
 
 @pytest.mark.parametrize("name", ["chr", "chr_na"])
@@ -141,7 +141,7 @@ def test_coded_strings_behave_as_pandas_strings(name):
 def test_coded_strings_in_frames(name):
     r_table = make_r_table()
     coded = onecopy.attach(onecopy.handle(r_table))[name]
-    assert pickle.loads(pickle.dumps(coded)).array.is_coded
+    assert pickle.loads(pickle.dumps(coded)).array.is_late
     plain = pd.Series(coded.tolist(), name=name, dtype="str")
     frame, other = coded.to_frame().assign(v=1), plain.to_frame().assign(v=1)
     same = pd.testing.assert_series_equal

@@ -70,8 +70,14 @@ def test_csv_as_a_frame(csv: tuple[Path, Any]) -> None:
     pd.testing.assert_frame_equal(frame[frame["whole"] > 419_000], wanted[wanted["whole"] > 419_000])
     by = frame[["word", "number"]].groupby("word")["number"].sum()
     pd.testing.assert_series_equal(by, wanted.groupby("word")["number"].sum())
-    assert len(pickle.dumps(frame)) < 20_000, "its columns go as handles"
-    again = pickle.loads(pickle.dumps(frame))
+    frame = onecopy.lazy_csv(path)
+    copied: list[Any] = []
+    onecopy.report_copies(1, lambda *about: copied.append(about))
+    sent = pickle.dumps(frame)
+    onecopy.report_copies(0)
+    assert len(sent) < 20_000 and not copied, "its columns go as handles"
+    assert frame["word"].array.is_late and pickle.loads(pickle.dumps(frame["word"])).array.is_late, "none was read"
+    again = pickle.loads(sent)
     assert again["holes"].isna().sum() == wanted["holes"].isna().sum() and again["word"].iloc[5] == "Grüße"
     assert onecopy.is_shared(frame)
     with multiprocessing.get_context("spawn").Pool(2) as pool:

@@ -10,84 +10,56 @@ import pyarrow as pa
 from pandas.arrays import ArrowStringArray
 
 from .._memory.place import pickling_by_value
-from .._objects.coded_strings import STR
 from .._objects.frame import frame_of
+from .._objects.late_strings import LateStringArray
 from .._objects.lazy_array import LazyArray
 from .strings import LazyStrings, load
 
 
-class LazyStringArray(ArrowStringArray):  # type: ignore[misc]
+class LazyStringArray(LateStringArray):
     """A lazy column of strings as pandas' dtype str. Length, elements, slices, selections and missing values read what
     they need; the first use of anything else reads all of it into memory of this process."""
 
-    _strings: Any  # None once this array was changed
-    _full: Any
+    def _made(self) -> pa.Array:
+        return self._source.to_arrow()
 
-    @classmethod
-    def over(cls, strings: LazyStrings) -> LazyStringArray:
-        out: LazyStringArray = cls.__new__(cls)
-        out._dtype, out._cache = STR, {}
-        out._strings, out._full = strings, None
-        return out
-
-    @property
-    def _pa_array(self) -> pa.ChunkedArray:
-        if self._full is None:
-            self._full = pa.chunked_array([self._strings.to_arrow()])
-        return self._full
-
-    @_pa_array.setter
-    def _pa_array(self, full: pa.ChunkedArray) -> None:
-        self._full, self._strings = full, None
-
-    @property
-    def is_lazy(self) -> bool:
-        """True as long as the column as a whole was not needed."""
-        return getattr(self, "_strings", None) is not None and self._full is None
-
-    def __len__(self) -> int:
-        return len(self._strings) if self.is_lazy else int(super().__len__())
+    def in_shared_memory(self) -> bool:
+        return self.is_late
 
     @property
     def nbytes(self) -> int:
-        return int(self._strings.storage.nbytes) if self.is_lazy else int(super().nbytes)
+        return int(self._source.storage.nbytes) if self.is_late else int(super().nbytes)
 
     def isna(self) -> Any:
-        return self._strings.isna() if self.is_lazy else super().isna()
+        return self._source.isna() if self.is_late else super().isna()
 
     def __getitem__(self, item: Any) -> Any:
-        if not self.is_lazy:
+        if not self.is_late:
             return super().__getitem__(item)
         item = pd.api.indexers.check_array_indexer(self, item)
         if isinstance(item, slice):
-            return LazyStringArray.over(self._strings[item])
+            return LazyStringArray.over(self._source[item])
         if isinstance(item, np.ndarray):
             return self.take(np.flatnonzero(item) if item.dtype == bool else item)
         if isinstance(item, (int, np.integer)):
-            value = self._strings[int(item)]
+            value = self._source[int(item)]
             return self.dtype.na_value if value is None else value
         return super().__getitem__(item)
 
     def take(self, indices: Any, allow_fill: bool = False, fill_value: Any = None) -> Any:
-        if not self.is_lazy or allow_fill:
+        if not self.is_late or allow_fill:
             return super().take(indices, allow_fill=allow_fill, fill_value=fill_value)
-        picked = self._strings.storage[np.asarray(indices, dtype=np.intp)]
+        picked = self._source.storage[np.asarray(indices, dtype=np.intp)]
         return ArrowStringArray(pa.chunked_array([load(np.asarray(picked))]), dtype=self.dtype)
 
-    def copy(self) -> Any:
-        return LazyStringArray.over(self._strings) if self.is_lazy else super().copy()
-
-    def view(self, dtype: Any = None) -> Any:
-        return LazyStringArray.over(self._strings) if dtype is None and self.is_lazy else super().view(dtype)
-
     def _cmp_method(self, other: Any, op: Any) -> Any:
-        if self.is_lazy and isinstance(other, str) and op.__name__ in ("eq", "ne"):
-            return self._strings == other if op.__name__ == "eq" else self._strings != other
+        if self.is_late and isinstance(other, str) and op.__name__ in ("eq", "ne"):
+            return self._source == other if op.__name__ == "eq" else self._source != other
         return super()._cmp_method(other, op)
 
     def __reduce__(self) -> Any:
-        if self._strings is not None and not pickling_by_value():
-            return lazy_strings_column, (self._strings,)
+        if self._source is not None and not pickling_by_value():
+            return lazy_strings_column, (self._source,)
         return ArrowStringArray, (self._pa_array, self.dtype)
 
 

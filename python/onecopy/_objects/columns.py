@@ -18,7 +18,8 @@ from .._memory import format as f
 from ..errors import Corrupt
 from .array import address_of, read_array, times_from_floats, write_array
 from .arrow import Attributes, codes_from_zero, missing_by_bitmap, read_arrow, strings_of, write_arrow
-from .coded_strings import STR, CodedStringArray
+from .coded_strings import CodedStringArray
+from .late_strings import STR
 from .opaque import read_pickled, write_pickled
 
 Flavour = Any
@@ -32,11 +33,11 @@ def write_column(w: Writer, at: int, values: Any) -> Flavour:
     dtype = values.dtype
     if isinstance(values, np.ndarray):
         return _write_numpy(w, at, values)
-    if isinstance(values, CodedStringArray) and values.is_coded:
+    if isinstance(values, CodedStringArray) and values.is_late:
         codes = values._indices()
         w.keep(codes)
         write_arrow(w, w.coded_strings(at, f.NUMBER_OF[codes.dtype.str], codes.size, address_of(codes), 0),
-                    values._coded.dictionary)
+                    values._source.dictionary)
         return {"k": "coded"}
     if isinstance(values, ArrowStringArray):
         write_arrow(w, at, values._pa_array)

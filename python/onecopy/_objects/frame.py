@@ -21,9 +21,9 @@ from ..copies import note_copy
 from ..errors import Corrupt
 from .array import SharedArray, read_array, view_of, write_array, write_attributes
 from .arrow_buffers import arrow_is_shared
-from .coded_strings import CodedStringArray
 from .columns import read_column, write_column
 from .copied_on_write import copy_before_writing, plain_view
+from .late_strings import LateStringArray
 from .lazy_array import LazyArray, as_lazy, memory_of
 from .opaque import read_pickled, write_pickled
 from .pristine import adopt, pristine_node
@@ -48,7 +48,7 @@ def _reduce(obj: Any) -> Any:
         blocks = [(_shared_view(block.values), None if series else block.mgr_locs.as_array)
                   for block in obj._mgr.blocks]
         _note_what_is_copied(obj, [view for view, _ in blocks])
-        if any(view is not block.values or isinstance(view, CodedStringArray)
+        if any(view is not block.values or isinstance(view, LateStringArray)
                for (view, _), block in zip(blocks, obj._mgr.blocks, strict=True)):
             from .._pickle import frame_of
 
@@ -60,7 +60,8 @@ def _reduce(obj: Any) -> Any:
 
 def _note_what_is_copied(obj: Any, views: list[Any]) -> None:
     """What a frame holds in memory of its own; parts in shared memory speak for themselves."""
-    own = sum(block.values.nbytes for view, block in zip(views, obj._mgr.blocks, strict=True) if view is block.values)
+    own = sum(block.values.nbytes for view, block in zip(views, obj._mgr.blocks, strict=True)
+              if view is block.values and getattr(view, "_source", None) is None)
     kind = type(obj).__name__
     note_copy(own, f"columns of a {kind} that were not shared, or were replaced since, were pickled as data")
 
@@ -79,7 +80,7 @@ def _shared_view(values: Any) -> Any:
     if isinstance(data, np.ndarray) and isinstance(mask, np.ndarray):
         views = _shared_view(data), _shared_view(mask)
         return values if views[0] is data and views[1] is mask else type(values)(*views)
-    if isinstance(values, CodedStringArray):
+    if isinstance(values, LateStringArray):
         return values  # knows how to pickle itself
     if isinstance(values, ArrowExtensionArray) and arrow_is_shared(values._pa_array):
         return _ArrowColumn(values)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .._core import Node
 from .._memory.place import by_value
-from .coded_strings import CodedStringArray
+from .late_strings import LateStringArray
 
 
 class Pristine:
@@ -45,7 +45,7 @@ def _parts(obj: Any) -> list[Any]:
     for block in manager.blocks:
         values = block.values
         out.append(values)
-        out.append(values._coded if isinstance(values, CodedStringArray) else getattr(values, "_pa_array", None))
+        out.append(values._source if isinstance(values, LateStringArray) else getattr(values, "_pa_array", None))
         if isinstance(obj, pd.DataFrame):
             out.extend(block.mgr_locs.as_array.tolist())
     if isinstance(obj, pd.Series):
