@@ -5,9 +5,11 @@ Asked for since https://github.com/dask/dask/issues/2594 and https://github.com/
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -192,3 +194,31 @@ def test_a_gone_object_is_an_error_of_the_task_not_of_the_worker(client):
     with pytest.raises(onecopy.NotFound):
         client.submit(lambda h: onecopy.attach(h).sum(), text).result()
     assert client.submit(lambda: 1).result() == 1
+
+
+def test_who_leaves_while_joining_does_not_stay():
+    from onecopy._hosts.depot import Depot
+
+    go, ended = threading.Event(), threading.Event()
+
+    class Slow:
+        owner, scheduler, address = "worker", "tcp://10.0.0.1:1", "tcp://10.0.0.2:1"
+
+        async def begin(self, serve):
+            while not go.is_set():
+                await asyncio.sleep(0.01)
+
+        async def end(self):
+            ended.set()
+
+    depot = Depot()
+    for when in ("before", "after"):
+        go.clear(), ended.clear()
+        joining = depot.join(Slow())
+        if when == "after":
+            go.set()
+            joining.result(30)
+            assert len(depot.homes) == 1
+        depot.leave("worker")
+        go.set()
+        assert ended.wait(30) and not depot.homes and not depot.joining

@@ -80,7 +80,7 @@ class Depot:
         self.process = os.getpid()
         self.loop: asyncio.AbstractEventLoop
         self.homes: dict[str, Home] = {}  # by the address of the worker or the id of the client
-        self.joining: dict[str, Future[None]] = {}
+        self.joining: dict[str, Future[Home]] = {}
         self.guard = threading.Lock()
         self.fetching: dict[str, Future[None]] = {}
         # Each waits for the network or for another process's fetch, and does no work of its own.
@@ -104,7 +104,7 @@ class Depot:
 
     # ------------------------------------------------------------------------------------------------ belonging
 
-    def join(self, home: Home) -> Future[None]:
+    def join(self, home: Home) -> Future[Home]:
         """Serves for that scheduler, too. The result says when the directory knows."""
         with self.guard:
             known = self.joining.get(home.owner)
@@ -112,7 +112,7 @@ class Depot:
                 known = self.joining[home.owner] = self.begin(self._join(home))
             return known
 
-    async def _join(self, home: Home) -> None:
+    async def _join(self, home: Home) -> Home:
         try:
             await home.begin(self._serve)
         except Exception as reason:
@@ -120,12 +120,19 @@ class Depot:
             raise
         self.homes[home.owner] = home
         log.info("onecopy serves store %s at %s", _core.store_id(), home.address)
+        return home
 
     def leave(self, owner: str) -> None:
         with self.guard:
-            self.joining.pop(owner, None)
-        home = self.homes.pop(owner, None)
-        if home is not None:
+            joining = self.joining.pop(owner, None)
+        if joining is not None:
+            joining.add_done_callback(self._left)  # at once if it has joined; or it would serve from then on
+
+    def _left(self, joined: Future[Home]) -> None:
+        if joined.exception() is None:
+            home = joined.result()
+            if self.homes.get(home.owner) is home:
+                del self.homes[home.owner]
             self.begin(home.end())
 
     # ------------------------------------------------------------------------------------------------ serving
