@@ -172,6 +172,17 @@ result<std::optional<std::string>> read_link(int directory, const std::string& n
 result<bool> try_lock_shared(int descriptor) { return try_lock(descriptor, LOCK_SH); }
 result<bool> try_lock_exclusive(int descriptor) { return try_lock(descriptor, LOCK_EX); }
 status lock_shared(int descriptor, double seconds, const char* what) { return lock(descriptor, LOCK_SH, seconds, what); }
+result<locked_file> create_locked(int directory, const std::string& name, unsigned mode) {
+  for (;;) {
+    auto file = open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+    if (!file) return file.reason();
+    // Waited for: who takes it for a leftover has it locked until it is removed.
+    auto locked = lock_shared(file->get(), 10, "a new file");
+    auto info = status_of(file->get(), name);
+    if (!info) return info.reason();
+    if (info->st_nlink > 0) return locked_file{*std::move(file), std::move(locked)};
+  }
+}
 status lock_exclusive(int descriptor, double seconds, const char* what) {
   return lock(descriptor, LOCK_EX, seconds, what);
 }

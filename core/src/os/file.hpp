@@ -47,6 +47,13 @@ result<bool> try_lock_shared(int descriptor);
 result<bool> try_lock_exclusive(int descriptor);
 // Waits, at most `seconds`; a failure of kind busy then.
 status lock_shared(int descriptor, double seconds, const char* what);
+// A new file of this name, and the shared lock by which others see that its maker lives. Who collects what is not locked
+// may meet it before: then it is made again. `locked` is a failure where the file system has no locks.
+struct locked_file {
+  fd file;
+  status locked;
+};
+result<locked_file> create_locked(int directory, const std::string& name, unsigned mode);
 status lock_exclusive(int descriptor, double seconds, const char* what);
 void unlock(int descriptor) noexcept;
 

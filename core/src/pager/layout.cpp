@@ -131,15 +131,16 @@ result<os::fd> create_file(const std::string& directory, const object_id& id, dt
 
   // Named only when complete, so that nobody finds half an object; the lock is there before the name.
   const std::string path = path_of(directory, id), unfinished = path + ".new";
-  auto file = os::open_file(unfinished, O_RDWR | O_CREAT | O_EXCL, 0600);
-  if (!file) return file.reason();
+  auto made = os::create_locked(AT_FDCWD, unfinished, 0600);
+  if (!made) return made.reason();
+  os::fd file = std::move(made->file);
   const auto write = [&]() -> status {
-    if (auto locked = os::try_lock_shared(file->get()); !locked) return locked.reason();
-    if (auto ok = os::reserve(file->get(), 0, head.data_offset); !ok) return ok;
-    if (auto ok = os::set_size(file->get(), head.data_offset + kept_here); !ok) return ok;
-    if (auto ok = os::write_at(file->get(), std::as_bytes(std::span(&head, 1)), 0); !ok) return ok;
-    if (auto ok = os::write_at(file->get(), std::as_bytes(std::span(encoded)), head.source_offset); !ok) return ok;
-    if (auto ok = os::write_at(file->get(), std::as_bytes(std::span(options.note)), head.note_offset); !ok) return ok;
+    if (!made->locked) return made->locked;
+    if (auto ok = os::reserve(file.get(), 0, head.data_offset); !ok) return ok;
+    if (auto ok = os::set_size(file.get(), head.data_offset + kept_here); !ok) return ok;
+    if (auto ok = os::write_at(file.get(), std::as_bytes(std::span(&head, 1)), 0); !ok) return ok;
+    if (auto ok = os::write_at(file.get(), std::as_bytes(std::span(encoded)), head.source_offset); !ok) return ok;
+    if (auto ok = os::write_at(file.get(), std::as_bytes(std::span(options.note)), head.note_offset); !ok) return ok;
     return os::rename_file(unfinished, path);
   };
   if (auto written = write(); !written) {

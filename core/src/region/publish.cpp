@@ -39,26 +39,6 @@ status reserve_memory(int file, std::uint64_t bytes) {
   return os::reserve(file, 0, bytes);
 }
 
-struct named_file {
-  os::fd file;
-  std::string name;
-  status locked;
-};
-
-// Where files can't be without a name. The lock says that the writer lives: what is not locked is collected.
-result<named_file> make_named(int directory, const std::string& start, unsigned mode) {
-  for (;;) {
-    const std::string name = start + random_id().text();
-    auto file = os::open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
-    if (!file) return file.reason();
-    // Waited for: who takes it for a leftover, because it was not locked yet, has it locked until it is removed.
-    auto locked = os::lock_shared(file->get(), 10, "a new object");
-    auto info = os::status_of(file->get(), name);
-    if (!info) return info.reason();
-    if (info->st_nlink > 0) return named_file{std::move(*file), name, std::move(locked)};
-  }
-}
-
 // In the store: a file without a name that gets one when it is complete, so that a killed writer leaves nothing.
 class store_file final : public region_file {
  public:
@@ -100,10 +80,11 @@ class store_file final : public region_file {
   }
 
   status begin_named() {
-    auto made = make_named(store_->fd(), ".new-", 0600);
+    const std::string name = ".new-" + random_id().text();
+    auto made = os::create_locked(store_->fd(), name, 0600);
     if (!made) return made.reason();
     file_ = std::move(made->file);
-    temporary_ = made->name;
+    temporary_ = name;
     return made->locked;
   }
 
@@ -205,10 +186,11 @@ class user_file final : public region_file {
 
   // A file system without locks keeps what the killed leave.
   status begin_named() {
-    auto made = make_named(AT_FDCWD, beside(), 0666);
+    const std::string name = beside() + random_id().text();
+    auto made = os::create_locked(AT_FDCWD, name, 0666);
     if (!made) return in_users_words(made.reason());
     file_ = std::move(made->file);
-    temporary_ = made->name;
+    temporary_ = name;
     return done();
   }
 

@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <random>
+#include <thread>
 
 #include "os/file.hpp"
+#include "os/sparse.hpp"
 #include "pager/source.hpp"
 #include "support/scratch.hpp"
 
@@ -53,6 +57,25 @@ TEST_F(LazyLayout, SaysWhatWasMade) {
   EXPECT_EQ(opened->note(), "a note");
   for (std::uint64_t i = 0; i < 13; ++i) EXPECT_EQ(opened->state(i), absent);
   EXPECT_EQ(opened->source()->kind, "sequence");
+}
+
+TEST_F(LazyLayout, APagerThatStartsMeanwhileDoesNotTakeItForALeftover) {
+  std::atomic<bool> stop{false};
+  std::thread collector([&] {  // as a pager collects
+    while (!stop)
+      for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+        auto file = os::open_file(entry.path(), O_RDWR);
+        if (!file || entry.path().extension() != ".new") continue;
+        if (auto alone = os::try_lock_exclusive(file->get()); alone && *alone) (void)os::remove_file(entry.path());
+      }
+  });
+  for (int i = 0; i < 20'000 && !HasFailure(); ++i) {
+    const object_id id = object_id::random();
+    EXPECT_TRUE(create_file(folder.path(), id, dtype::float64, 10, lazy_source::sequence(0.0, 1.0), {}).ok()) << i;
+    (void)os::remove_file(path_of(folder.path(), id));
+  }
+  stop = true;
+  collector.join();
 }
 
 TEST_F(LazyLayout, NothingIsLeftOfAFailedCreation) {
