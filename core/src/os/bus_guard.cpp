@@ -1,5 +1,6 @@
 #include "os/bus_guard.hpp"
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -122,6 +123,12 @@ struct bus_guard_registry {
     return done();
   }
 };
+
+// A forked child must not find the lock taken by a thread that it doesn't have. Handlers that were registered first run
+// last before a fork: so those who guard something while they hold a lock of their own have it already.
+[[maybe_unused]] static const int forks_wait =
+    pthread_atfork([] { bus_guard_registry::lock.lock(); }, [] { bus_guard_registry::lock.unlock(); },
+                   [] { bus_guard_registry::lock.unlock(); });
 
 bus_guard::bus_guard(bus_guard&& other) noexcept : slot_(std::exchange(other.slot_, nullptr)) {}
 bus_guard& bus_guard::operator=(bus_guard&& other) noexcept {

@@ -78,6 +78,29 @@ TEST(BusGuard, ThereMayBeAsManyAsAProcessMayHaveMappings) {
   EXPECT_FALSE(guards.back().was_hit());
 }
 
+TEST(BusGuard, AForkedChildCanGuardWhateverOtherThreadsWereDoing) {
+  mapped m(1);
+  std::atomic<bool> stop{false};
+  std::thread other([&] {
+    while (!stop) (void)unwrap(m.guard());
+  });
+  int ended_well = 0;
+  for (int i = 0; i < 200; ++i) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(10);
+      _exit(m.guard() ? 0 : 1);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    ended_well += status == 0;
+    if (status != 0) break;
+  }
+  stop = true;
+  other.join();
+  EXPECT_EQ(ended_well, 200);
+}
+
 TEST(BusGuard, ManyThreadsMayHitOneFile) {
   mapped m(64);
   auto guard = unwrap(m.guard());
