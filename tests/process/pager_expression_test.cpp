@@ -246,6 +246,7 @@ TEST_F(LazyExpression, SlicesReversedAndConcatenated) {
   EXPECT_EQ(sum(reverse(joined)), sum(joined));
   EXPECT_EQ(all(slice(joined, 3005, 3015)), (std::vector<double>{4, 3, 2, 1, 0, 101, 102, 103, 104, 105}));
   EXPECT_EQ(slice(x, 7, 3).size(), 0u);
+  EXPECT_EQ(all(slice(x, 3, 10, ~std::uint64_t{0})), std::vector<double>{3});
   EXPECT_EQ(sum(slice(x, 7, 3)), 0.0);
 }
 

@@ -121,7 +121,7 @@ auto as_r(const A& a) {
 // Elements first, first + step, ..., before `end`.
 template <detail::lazy_operand A>
 auto slice(const A& a, std::uint64_t first, std::uint64_t end, std::uint64_t step = 1) {
-  const std::uint64_t count = end > first && step > 0 ? (end - first + step - 1) / step : 0;
+  const std::uint64_t count = end > first && step > 0 ? (end - first - 1) / step + 1 : 0;
   return lazy_expression<detail::element<A>>(
       detail::slice(detail::node_of(a), first, count, static_cast<std::int64_t>(step)));
 }
