@@ -106,9 +106,14 @@ inline void write_rows(writer& w, writer::slot at, const value& from, const pick
     }
     return out;
   };
+  const auto cant_be_cut = [&] {
+    return error(error_kind::unsupported, "scatter the column \"" + name + "\" of a table",
+                 std::string("it is of kind ") + name_of(from.kind()) + ", whose rows can't be cut",
+                 "Scatter the other columns, and broadcast this one");
+  };
   switch (from.kind()) {
     case node_kind::array: {
-      if (from.type() == dtype::record || from.shape().size() > 1) break;
+      if (from.type() == dtype::record || from.shape().size() > 1) throw cant_be_cut();
       const std::uint64_t width = from.item_size();
       w.array(at, spec(), [from, rows, width](std::uint64_t offset, std::span<std::byte> out) {
         while (!out.empty()) {
@@ -141,15 +146,8 @@ inline void write_rows(writer& w, writer::slot at, const value& from, const pick
       break;
     }
     case node_kind::null: w.null(at); break;
-    default: break;
+    default: throw cant_be_cut();
   }
-  const bool written = from.kind() == node_kind::null || from.kind() == node_kind::string ||
-                       from.kind() == node_kind::coded_string || from.kind() == node_kind::categorical ||
-                       (from.kind() == node_kind::array && from.type() != dtype::record && from.shape().size() <= 1);
-  if (!written)
-    throw error(error_kind::unsupported, "scatter the column \"" + name + "\" of a table",
-                std::string("it is of kind ") + name_of(from.kind()) + ", whose rows can't be cut",
-                "Scatter the other columns, and broadcast this one");
   if (from.attribute_count() == 0) return;
   std::vector<std::string> names;
   for (std::size_t i = 0; i < from.attribute_count(); ++i) names.emplace_back(from.attribute_name(i));
