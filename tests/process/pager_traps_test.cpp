@@ -1,6 +1,7 @@
 // Traps of memory that others fill (docs/paging.md has the table of all of them and their tests).
 #include <fcntl.h>
 #include <grp.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <random>
 #include <vector>
@@ -39,6 +41,32 @@ TEST(LazyTraps, ACoreDumpLeavesThePagesAlone) {
   // A dump reads every page of a mapping: it would fill all of it, or write zeros for what isn't there.
   auto x = test::numbers(MiB);
   EXPECT_NE(flags_of_mapping(x.data()).find(" dd"), std::string::npos) << flags_of_mapping(x.data());
+}
+
+// As one leaves who is killed after he has named an object and before the pager hears of it. One that is held stays.
+TEST(LazyTraps, AnObjectThatNoPagerWasToldOfIsCollected) {
+  auto x = test::numbers(1000);
+  ASSERT_EQ(x[5], 5.0);
+  const std::filesystem::path folder = store::directory() + "/lazy";
+  std::ifstream file(folder / x.vector().id().text(), std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  const auto name_it = [&, mine = x.vector().id()](const object_id& id) {
+    const auto at = bytes.find(std::string(reinterpret_cast<const char*>(mine.bytes.data()), mine.bytes.size()));
+    std::string changed = bytes;
+    changed.replace(at, id.bytes.size(), reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size());
+    std::ofstream(folder / (id.text() + ".new"), std::ios::binary) << changed;
+    return folder / id.text();
+  };
+  const auto held = name_it(object_id::random()), untold = name_it(object_id::random());
+  const int lock = open((held.string() + ".new").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(lock, LOCK_SH), 0);
+  std::filesystem::rename(held.string() + ".new", held);
+  std::filesystem::rename(untold.string() + ".new", untold);
+  EXPECT_TRUE(test::soon([&] { return !std::filesystem::exists(untold); }, 60));
+  EXPECT_TRUE(std::filesystem::exists(held));
+  close(lock);
+  EXPECT_TRUE(test::soon([&] { return !std::filesystem::exists(held); }, 60));
+  EXPECT_EQ(x[7], 7.0);
 }
 
 TEST(LazyTraps, HugePagesAreNotUsed) {

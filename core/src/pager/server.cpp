@@ -19,6 +19,7 @@ namespace onecopy::pager {
 namespace {
 
 constexpr std::uint64_t listener_token = 1, bell_token = 2;
+constexpr auto between_collections = std::chrono::seconds(10);
 
 void complain(const failure& why) {
   std::fprintf(stderr, "onecopy-pager: can't %s: %s\n", why.tried.c_str(), why.happened.c_str());
@@ -200,16 +201,24 @@ void server::tick() {
       ending_runners_ = false;
     });
   }
+  if (!collecting_ && clock::now() - last_collection_ >= between_collections) {
+    collecting_ = true;
+    enqueue([this](guard& held, std::span<std::byte>) {
+      collect_untold(held);
+      last_collection_ = clock::now();
+      collecting_ = false;
+    });
+  }
 }
 
-// -1: nothing will happen by itself.
 int server::milliseconds_to_tick() {
   guard hold(mutex_);
   if (!jobs_.empty()) return 100;
   for (const auto& [id, one] : objects_)
     if (one->attached.empty()) return 500;
   if (any_idle_runner()) return 500;
-  return clients_.empty() ? static_cast<int>(std::min(idle_seconds_ * 1000 / 2 + 1, 1000.0)) : -1;
+  return clients_.empty() ? static_cast<int>(std::min(idle_seconds_ * 1000 / 2 + 1, 1000.0))
+                          : static_cast<int>(std::chrono::milliseconds(between_collections).count());
 }
 
 bool server::is_idle() {

@@ -142,6 +142,7 @@ class server {
   result<object_pointer> open_object(const object_id& id);
   void recover(object& which);
   void scan_store();
+  void collect_untold(guard& hold);
   bool reap(const object_pointer& which);
   bool save_last(const object_pointer& which);
   attachment* find(std::uint64_t client, std::uint64_t base);
@@ -189,8 +190,8 @@ class server {
   std::condition_variable queue_filled_, room_made_, room_needed_;
   unsigned fill_threads_ = 0, idle_fill_threads_ = 0;
   std::vector<std::byte> inline_buffer_;
-  bool ending_ = false, ending_runners_ = false;
-  clock::time_point last_use_ = clock::now(), last_progress_ = clock::now();
+  bool ending_ = false, ending_runners_ = false, collecting_ = false;
+  clock::time_point last_use_ = clock::now(), last_progress_ = clock::now(), last_collection_ = clock::now();
   double idle_seconds_ = 10;
   std::thread evictor_;
 };

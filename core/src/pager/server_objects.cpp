@@ -146,30 +146,57 @@ void server::recover(object& which) {
   peak_ = std::max(peak_, resident_);
 }
 
+namespace {
+
+// The objects that have a file in the store. Files that their makers didn't live to name are removed.
+std::vector<object_id> objects_in(const std::string& directory) {
+  std::vector<object_id> found;
+  std::vector<std::string> unfinished;
+  auto folder = os::open_file(directory, O_RDONLY | O_DIRECTORY);
+  if (!folder) return found;
+  (void)os::for_each_entry(folder->get(), [&](const char* entry) {
+    const std::string name = entry;
+    if (name.size() == 36 && name.ends_with(".new")) unfinished.push_back(directory + "/" + name);
+    if (name.size() != 32) return true;
+    try {
+      found.push_back(object_id::parse(name));
+    } catch (const error&) {  // not a name of ours
+    }
+    return true;
+  });
+  for (const std::string& path : unfinished) {
+    auto file = os::open_file(path, O_RDWR);
+    if (!file) continue;
+    if (auto alone = os::try_lock_exclusive(file->get()); alone && *alone) (void)os::remove_file(path);
+  }
+  return found;
+}
+
+}  // namespace
+
 void server::scan_store() {
   collect_spills();
   collect_in_place(directory_);
-  auto folder = os::open_file(directory_, O_RDONLY | O_DIRECTORY);
-  if (!folder) return;
-  std::vector<std::string> names;
-  (void)os::for_each_entry(folder->get(), [&](const char* name) {
-    names.emplace_back(name);
-    return true;
-  });
-  for (const std::string& name : names) {
-    if (name.size() == 36 && name.ends_with(".new")) {  // whose maker died, unless it holds the lock
-      auto file = os::open_file(directory_ + "/" + name, O_RDWR);
-      if (!file) continue;
-      if (auto alone = os::try_lock_exclusive(file->get()); alone && *alone)
-        (void)os::remove_file(directory_ + "/" + name);
-    }
-    if (name.size() != 32) continue;
-    try {
-      auto found = open_object(object_id::parse(name));
-      if (found) (void)reap(*found);
-    } catch (const error&) {  // not a name of ours
-    }
+  for (const object_id& id : objects_in(directory_))
+    if (auto found = open_object(id)) (void)reap(*found);
+}
+
+// Whoever is killed after naming an object and before telling of it leaves one that no pager has heard of.
+void server::collect_untold(guard& hold) {
+  hold.unlock();
+  for (const object_id& id : objects_in(directory_)) {
+    const auto held = [&] {
+      auto probe = os::open_file(path_of(directory_, id), O_RDONLY);
+      if (!probe) return true;
+      auto alone = os::try_lock_exclusive(probe->get());
+      return !alone || !*alone;
+    };
+    if (held()) continue;
+    hold.lock();
+    if (auto found = open_object(id)) (void)reap(*found);
+    hold.unlock();
   }
+  hold.lock();
 }
 
 // What was changed goes to its source before the object goes: its last holder may have been killed before it could
