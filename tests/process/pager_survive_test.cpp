@@ -375,7 +375,7 @@ bool deny_userfaultfd() {
 TEST(LazySurvives, WhereUserfaultfdIsDeniedTheErrorSaysSo) {
   const int outcome = test::outcome_of(test::in_child([] {
     test::scratch_folder other;
-    chmod(other.path().c_str(), 0777);
+    chown(other.path().c_str(), 65534, 65534);  // who removes it, too
     // As root /dev/userfaultfd would serve instead.
     if (geteuid() == 0 && (setgroups(0, nullptr) != 0 || setgid(65534) != 0 || setuid(65534) != 0)) return 9;
     setenv("ONECOPY_DIR", (other / "store").c_str(), 1);
@@ -396,7 +396,7 @@ TEST(LazySurvives, AsAnOrdinaryUser) {
   if (geteuid() != 0) GTEST_SKIP() << "this test runs as an ordinary user already, so all of them do";
   const int outcome = test::outcome_of(test::in_child([] {
     test::scratch_folder other;
-    chmod(other.path().c_str(), 0777);
+    chown(other.path().c_str(), 65534, 65534);  // who removes it, too
     // The build may lie where that user can't go.
     const std::string program = other / "onecopy-pager";
     std::filesystem::copy_file("/proc/" + std::to_string(test::pager_process()) + "/exe", program);

@@ -4,6 +4,9 @@ in_child <- function(f, args = list()) {
   callr::r(f, args, libpath = .libPaths())
 }
 
+# unlink() leaves a pager's socket, and so the folders above it.
+remove_store <- function(store) system2("rm", c("-rf", shQuote(store)))
+
 # Compiled code that writes into a vector of doubles in place. `how`: 0 asks R for a pointer to write through, 1 for one to
 # read only, as Rcpp does from 1.1 on, and 2 leaves it to Rcpp.
 compiled <- new.env()

@@ -2,6 +2,5 @@
 if (!nzchar(Sys.getenv("ONECOPY_DIR"))) {
   test_store <- tempfile("onecopy-test-", "/dev/shm")
   Sys.setenv(ONECOPY_DIR = test_store)
-  withr_free_cleanup <- function() unlink(test_store, recursive = TRUE)
-  reg.finalizer(globalenv(), function(e) withr_free_cleanup(), onexit = TRUE)
+  reg.finalizer(globalenv(), function(e) remove_store(test_store), onexit = TRUE)
 }

@@ -24,7 +24,7 @@ test_that("it finds the pager of onecopy, in whichever library of R either is", 
   writeBin(1:1000, file, size = 2)
   store <- tempfile("store-", dirname(Sys.getenv("ONECOPY_DIR", "/dev/shm/x")))  # where no pager runs yet
   dir.create(store, mode = "0700")
-  on.exit(unlink(store, recursive = TRUE))
+  on.exit(remove_store(store))
   seen <- callr::r(function(file) getExportedValue("onecopyscaled", "scaledFile")(file)[1000], list(file),
                    libpath = .libPaths(), env = c(callr::rcmd_safe_env(), ONECOPY_DIR = store))
   expect_identical(seen, 1000)
