@@ -87,6 +87,23 @@ result<std::string> lazy_directory() {
 
 std::string path_of(const std::string& directory, const object_id& id) { return directory + "/" + id.text(); }
 
+result<std::vector<object_id>> objects_in(const std::string& directory) {
+  auto folder = os::open_file(directory, O_RDONLY | O_DIRECTORY);
+  if (!folder) return folder.reason();
+  std::vector<object_id> found;
+  auto read = os::for_each_entry(folder->get(), [&](const char* entry) {
+    const std::string_view name = entry;
+    if (name.size() != 32) return true;
+    try {
+      found.push_back(object_id::parse(name));
+    } catch (const error&) {  // not a name of ours
+    }
+    return true;
+  });
+  if (!read) return read.reason();
+  return found;
+}
+
 result<os::fd> create_file(const std::string& directory, const object_id& id, dtype type, std::uint64_t count,
                            const lazy_source& source, const lazy_options& options, bool in_place) {
   const std::string tried = "make a lazy vector";
@@ -162,14 +179,9 @@ void remove_if_unheld(const std::string& path) {
 }
 
 void collect_in_place(const std::string& directory) {
-  auto folder = os::open_file(directory, O_RDONLY | O_DIRECTORY);
-  if (!folder) return;
-  std::vector<std::string> names;
-  (void)os::for_each_entry(folder->get(), [&](const char* name) {
-    if (std::string_view(name).size() == 32) names.emplace_back(name);
-    return true;
-  });
-  for (const std::string& name : names) remove_if_unheld(directory + "/" + name);
+  const auto found = objects_in(directory);
+  if (!found) return;
+  for (const object_id& id : *found) remove_if_unheld(path_of(directory, id));
 }
 
 result<object_file> object_file::open(int descriptor, bool for_pager) {

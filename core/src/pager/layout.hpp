@@ -61,6 +61,8 @@ result<lazy_source> decode(std::string_view bytes);
 // <store>/lazy, made if need be; a failure of kind unsupported when it isn't on tmpfs.
 result<std::string> lazy_directory();
 std::string path_of(const std::string& directory, const object_id& id);
+// Those that have a file there.
+result<std::vector<object_id>> objects_in(const std::string& directory);
 
 // A new object: the file, with a lock that keeps it (docs/lifetime.md) as long as the descriptor lives.
 result<os::fd> create_file(const std::string& directory, const object_id& id, dtype type, std::uint64_t count,

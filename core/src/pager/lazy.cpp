@@ -347,14 +347,8 @@ std::vector<entry> list() {
   std::vector<entry> found;
   auto directory = lazy_directory();
   if (!directory) return found;
-  auto folder = unwrap(os::open_file(*directory, O_RDONLY | O_DIRECTORY));
-  std::vector<std::string> names;
-  unwrap(os::for_each_entry(folder.get(), [&](const char* name) {
-    if (std::string_view(name).size() == 32) names.emplace_back(name);
-    return true;
-  }));
-  for (const std::string& name : names) {
-    auto file = os::open_file(*directory + "/" + name, O_RDONLY);
+  for (const object_id& id : unwrap(objects_in(*directory))) {
+    auto file = os::open_file(path_of(*directory, id), O_RDONLY);
     if (!file) continue;
     auto opened = object_file::open(file->get(), false);
     if (!opened) continue;

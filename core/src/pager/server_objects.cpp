@@ -148,28 +148,21 @@ void server::recover(object& which) {
 
 namespace {
 
-// The objects that have a file in the store. Files that their makers didn't live to name are removed.
-std::vector<object_id> objects_in(const std::string& directory) {
-  std::vector<object_id> found;
-  std::vector<std::string> unfinished;
+// Files that their makers didn't live to name: nobody has them locked.
+void remove_unfinished(const std::string& directory) {
   auto folder = os::open_file(directory, O_RDONLY | O_DIRECTORY);
-  if (!folder) return found;
+  if (!folder) return;
+  std::vector<std::string> paths;
   (void)os::for_each_entry(folder->get(), [&](const char* entry) {
-    const std::string name = entry;
-    if (name.size() == 36 && name.ends_with(".new")) unfinished.push_back(directory + "/" + name);
-    if (name.size() != 32) return true;
-    try {
-      found.push_back(object_id::parse(name));
-    } catch (const error&) {  // not a name of ours
-    }
+    const std::string_view name = entry;
+    if (name.size() == 36 && name.ends_with(".new")) paths.push_back(directory + "/" + entry);
     return true;
   });
-  for (const std::string& path : unfinished) {
+  for (const std::string& path : paths) {
     auto file = os::open_file(path, O_RDWR);
     if (!file) continue;
     if (auto alone = os::try_lock_exclusive(file->get()); alone && *alone) (void)os::remove_file(path);
   }
-  return found;
 }
 
 }  // namespace
@@ -177,21 +170,26 @@ std::vector<object_id> objects_in(const std::string& directory) {
 void server::scan_store() {
   collect_spills();
   collect_in_place(directory_);
-  for (const object_id& id : objects_in(directory_))
+  remove_unfinished(directory_);
+  const auto all = objects_in(directory_);
+  if (!all) return;
+  for (const object_id& id : *all)
     if (auto found = open_object(id)) (void)reap(*found);
 }
 
 // Whoever is killed after naming an object and before telling of it leaves one that no pager has heard of.
 void server::collect_untold(guard& hold) {
+  const auto is_held = [&](const object_id& id) {
+    auto probe = os::open_file(path_of(directory_, id), O_RDONLY);
+    if (!probe) return true;
+    auto alone = os::try_lock_exclusive(probe->get());
+    return !alone || !*alone;
+  };
   hold.unlock();
-  for (const object_id& id : objects_in(directory_)) {
-    const auto held = [&] {
-      auto probe = os::open_file(path_of(directory_, id), O_RDONLY);
-      if (!probe) return true;
-      auto alone = os::try_lock_exclusive(probe->get());
-      return !alone || !*alone;
-    };
-    if (held()) continue;
+  remove_unfinished(directory_);
+  const auto all = objects_in(directory_);
+  for (const object_id& id : all ? *all : std::vector<object_id>{}) {
+    if (is_held(id)) continue;
     hold.lock();
     if (auto found = open_object(id)) (void)reap(*found);
     hold.unlock();
