@@ -66,7 +66,6 @@ bool any_may_have_failed(SEXP x) {
   return std::any_of(items, items + XLENGTH(x), may_have_failed<T>);
 }
 
-// Loops call this for each element, so it reads first and asks later: asking first costs more than reading.
 SEXP duplicate(SEXP x, Rboolean deep) {
   return entry([&]() -> SEXP {
     const lazy_state s = *lazy_state_of(x);
@@ -139,6 +138,7 @@ Rboolean inspect(SEXP x, int, int, int, void (*)(SEXP, int, int, int)) {
 }
 
 struct methods {
+  // Loops call this for each element, so it reads first and asks later: asking first costs more than reading.
   template <class T>
   static T element(SEXP x, R_xlen_t i) {
     return entry([&] {
